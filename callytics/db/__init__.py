@@ -1,0 +1,1 @@
+"""Tables, one repository each, and the one place where transactions end."""

@@ -1,0 +1,52 @@
+"""Connections and the unit of work. Nothing else in the project commits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.errors import ConfigurationError
+from callytics.settings import Settings
+
+
+def make_engine(settings: Settings, *, application: str = "callytics") -> Engine:
+    """An engine for this process; `application` is the name that `pg_stat_activity` shows."""
+    if settings.database_url is None:
+        raise ConfigurationError(
+            "No database is configured: run `callytics up`, or set CALLYTICS_DATABASE_URL."
+        )
+    return create_engine(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.database.pool_size,
+        pool_timeout=settings.database.pool_timeout_s,
+        pool_pre_ping=True,
+        pool_use_lifo=True,
+        connect_args={
+            "application_name": application,
+            "connect_timeout": 5,
+            # A half-open connection is noticed in seconds, not hours.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
+    )
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def unit_of_work(
+    sessions: sessionmaker[Session], *, durable: bool = True
+) -> Iterator[Session]:
+    """One transaction: committed where the block ends, rolled back where it raises.
+
+    `durable=False` lets the commit return before it is on the disk. A crash of PostgreSQL may then
+    undo it (never half of it), so it is for what the sweeper does again anyway: claims and leases.
+    """
+    with sessions() as session, session.begin():
+        if not durable:
+            session.execute(text("SET LOCAL synchronous_commit = off"))
+        yield session

@@ -1,0 +1,196 @@
+"""The `stage_runs` table and its log, `stage_attempts`.
+
+All times are the database's (`clock_timestamp()`), so they compare across machines.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from callytics.db.calls import CHANGES
+from callytics.db.models import StageRun
+from callytics.domain.stages import Stage, StageStatus
+from callytics.errors import CallyticsError
+from callytics.ports import Computed
+
+# One statement, one round trip. The call's row is locked first, as everywhere (Calls.lock_or_none).
+# A stage that this very worker left running belongs to a child that died: it is taken over at once,
+# since a worker runs one stage at a time.
+_CLAIM = text(f"""
+    WITH call AS (
+        SELECT id FROM calls WHERE id = :call_id FOR UPDATE
+    ), run AS (
+        UPDATE stage_runs SET
+            status = 'running', attempt = attempt + 1, worker = :worker,
+            started_at = clock_timestamp(), lease_until = clock_timestamp() + :lease,
+            finished_at = NULL, progress = NULL
+        FROM call
+        WHERE call_id = call.id AND stage = :stage AND attempt < attempt_limit
+          AND (status = 'queued' AND coalesce(next_attempt_at <= clock_timestamp(), true)
+               OR status = 'running' AND worker = :worker)
+        RETURNING call_id, stage, attempt, worker, started_at
+    ), log AS (
+        INSERT INTO stage_attempts (call_id, stage, attempt, worker, started_at)
+        SELECT call_id, stage, attempt, worker, started_at FROM run
+    ), started AS (
+        UPDATE calls SET status = 'running' FROM run WHERE id = run.call_id AND status = 'queued'
+    )
+    SELECT attempt, pg_notify('{CHANGES}', call_id::text) FROM run
+""")
+
+_FINISH = text("""
+    WITH run AS (
+        UPDATE stage_runs SET
+            status = 'done', finished_at = clock_timestamp(), progress = 1, problem = NULL,
+            lease_until = NULL, output = :output, model = :model, revision = :revision,
+            device = :device, model_settings = :model_settings, audio_s = :audio_s
+        WHERE call_id = :call_id AND stage = :stage
+        RETURNING finished_at
+    )
+    UPDATE stage_attempts SET finished_at = run.finished_at, outcome = 'done'
+    FROM run WHERE call_id = :call_id AND stage = :stage AND attempt = :attempt
+""").bindparams(bindparam("output", type_=JSONB), bindparam("model_settings", type_=JSONB))
+
+_FAIL = text("""
+    WITH run AS (
+        UPDATE stage_runs SET
+            status = CASE WHEN CAST(:retry_after AS interval) IS NOT NULL AND attempt < attempt_limit
+                          THEN 'queued' ELSE 'failed' END,
+            next_attempt_at = clock_timestamp() + :retry_after,
+            queued_at = clock_timestamp(), hinted_at = NULL, hints = 0,
+            finished_at = clock_timestamp(), lease_until = NULL, problem = :problem
+        WHERE call_id = :call_id AND stage = :stage AND attempt = :attempt AND status = 'running'
+        RETURNING status, finished_at
+    ), log AS (
+        UPDATE stage_attempts SET finished_at = run.finished_at, outcome = :code
+        FROM run WHERE call_id = :call_id AND stage = :stage AND attempt = :attempt
+    )
+    SELECT status FROM run
+""").bindparams(bindparam("problem", type_=JSONB))
+
+
+class StageRuns:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def claim(self, call_id: UUID, stage: Stage, worker: str, lease: timedelta) -> int | None:
+        """Take the stage if it is queued and due: the number of this attempt, else None."""
+        row = self._session.execute(
+            _CLAIM, {"call_id": call_id, "stage": stage.value, "worker": worker, "lease": lease}
+        ).first()
+        return row.attempt if row else None
+
+    def renew(
+        self, call_id: UUID, stage: Stage, attempt: int, lease: timedelta, progress: float | None
+    ) -> bool:
+        """Prolong the lease and note the progress; False if the claim is lost."""
+        changed = self._session.execute(
+            update(StageRun)
+            .where(
+                StageRun.call_id == call_id,
+                StageRun.stage == stage,
+                StageRun.attempt == attempt,
+                StageRun.status == StageStatus.RUNNING,
+            )
+            .values(lease_until=func.clock_timestamp() + lease, progress=progress)
+            .returning(func.pg_notify(CHANGES, str(call_id)))
+        )
+        return changed.first() is not None
+
+    def status(self, call_id: UUID, stage: Stage) -> StageStatus | None:
+        return self.statuses(call_id).get(stage)
+
+    def statuses(self, call_id: UUID) -> dict[Stage, StageStatus]:
+        rows = self._session.execute(
+            select(StageRun.stage, StageRun.status).where(StageRun.call_id == call_id)
+        )
+        found = {row.stage: row.status for row in rows}
+        return {stage: found[stage] for stage in Stage if stage in found}
+
+    def holds(self, call_id: UUID, stage: Stage, attempt: int) -> StageStatus | None:
+        """The stage's status if `attempt` is its latest, else None."""
+        return self._session.scalar(
+            select(StageRun.status).where(
+                StageRun.call_id == call_id, StageRun.stage == stage, StageRun.attempt == attempt
+            )
+        )
+
+    def finish(
+        self,
+        call_id: UUID,
+        stage: Stage,
+        attempt: int,
+        output: dict[str, Any] | None,
+        computed: Computed,
+    ) -> None:
+        """Mark the stage done. The caller holds the call's lock and has asked `holds`."""
+        model = computed.model
+        self._session.execute(
+            _FINISH,
+            {
+                "call_id": call_id,
+                "stage": stage.value,
+                "attempt": attempt,
+                "output": output,
+                "audio_s": computed.audio_s,
+                "model": model.name if model else None,
+                "revision": model.revision if model else None,
+                "device": model.device if model else None,
+                "model_settings": dict(model.settings) if model else None,
+            },
+        )
+
+    def fail(
+        self,
+        call_id: UUID,
+        stage: Stage,
+        attempt: int,
+        error: CallyticsError,
+        *,
+        retry_after: timedelta | None,
+    ) -> StageStatus | None:
+        """End a running attempt: `queued` again, or `failed` if no try is left or `retry_after` is None.
+
+        None if the attempt is not the running one any more.
+        """
+        status = self._session.scalar(
+            _FAIL,
+            {
+                "call_id": call_id,
+                "stage": stage.value,
+                "attempt": attempt,
+                "retry_after": retry_after,
+                "problem": error.as_problem(),
+                "code": error.code,
+            },
+        )
+        return StageStatus(status) if status else None
+
+    def queue(self, call_id: UUID, stages: Iterable[Stage]) -> None:
+        """Mark waiting stages ready for a worker; the caller tells the broker after the commit."""
+        if stages := list(stages):
+            self._session.execute(
+                update(StageRun)
+                .where(StageRun.call_id == call_id, StageRun.stage.in_(stages))
+                .values(
+                    status=StageStatus.QUEUED,
+                    queued_at=func.clock_timestamp(),
+                    hinted_at=func.clock_timestamp(),
+                    hints=1,
+                    next_attempt_at=None,
+                )
+            )
+
+    def outputs(self, call_id: UUID, *stages: Stage) -> Mapping[Stage, Any]:
+        """What the named stages left for later ones."""
+        rows = self._session.execute(
+            select(StageRun.stage, StageRun.output).where(
+                StageRun.call_id == call_id, StageRun.stage.in_(stages)
+            )
+        )
+        return {row.stage: row.output for row in rows}

@@ -1,0 +1,232 @@
+"""Every fault that a caller may meet: one root, a stable code each, the default message as docstring."""
+
+from typing import Any, ClassVar
+
+
+class CallyticsError(Exception):
+    """Something went wrong in Callytics."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, detail: str | None = None, **extra: Any) -> None:
+        """`detail` helps the reader and names no person, number or spoken word; `extra` is shown beside it."""
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.extra = extra
+        super().__init__(self.detail)
+
+    def as_problem(self) -> dict[str, Any]:
+        """What is stored in a row and shown to a client."""
+        return {"code": self.code, "detail": self.detail, **self.extra}
+
+
+# --- who is asking -----------------------------------------------------------------------------
+
+
+class InvalidBoundKeyError(CallyticsError):
+    """The bound key is missing, malformed, stale, or not signed with a live secret of an enabled client."""
+
+    code = "invalid_bound_key"
+
+
+class ForbiddenError(CallyticsError):
+    """This client may not do that."""
+
+    code = "forbidden"
+
+
+class RateLimitedError(CallyticsError):
+    """Too many requests; wait for the time that Retry-After gives."""
+
+    code = "rate_limited"
+
+
+# --- what is asked for -------------------------------------------------------------------------
+
+
+class InvalidRequestError(CallyticsError):
+    """The request does not have the form that this path takes."""
+
+    code = "invalid_request"
+
+
+class UnknownStageError(InvalidRequestError):
+    """There is no such stage."""
+
+    code = "unknown_stage"
+
+
+class CallNotFoundError(CallyticsError):
+    """There is no call with this id."""
+
+    code = "call_not_found"
+
+
+class ClientNotFoundError(CallyticsError):
+    """There is no client with this id."""
+
+    code = "client_not_found"
+
+
+class ClientExistsError(CallyticsError):
+    """There is a client with this id already."""
+
+    code = "client_exists"
+
+
+class TranscriptNotReadyError(CallyticsError):
+    """The call has no transcript yet; look at its stages and ask again later."""
+
+    code = "transcript_not_ready"
+
+
+class CallFinishedError(CallyticsError):
+    """The call has already ended, so there is nothing to cancel."""
+
+    code = "call_finished"
+
+
+class CallRunningError(CallyticsError):
+    """The call is still running; wait for its end or cancel it first."""
+
+    code = "call_running"
+
+
+class StageNotInCallError(CallyticsError):
+    """This call was submitted without that stage."""
+
+    code = "stage_not_in_call"
+
+
+class IdempotencyKeyReusedError(CallyticsError):
+    """This Idempotency-Key was used before with another payload."""
+
+    code = "idempotency_key_reused"
+
+
+# --- audio -------------------------------------------------------------------------------------
+
+
+class AudioTooLargeError(CallyticsError):
+    """The audio is larger than this server takes."""
+
+    code = "audio_too_large"
+
+
+class UnusableAudioError(CallyticsError):
+    """The audio cannot be analysed; another try with the same bytes ends the same way."""
+
+    code = "unusable_audio"
+
+
+class EmptyAudioError(UnusableAudioError):
+    """The audio file is empty."""
+
+    code = "audio_empty"
+
+
+class NotAudioError(UnusableAudioError):
+    """This is not an audio file that can be decoded."""
+
+    code = "not_audio"
+
+
+class TruncatedAudioError(UnusableAudioError):
+    """The audio file ends in the middle: send it again, whole."""
+
+    code = "audio_truncated"
+
+
+class AudioTooShortError(UnusableAudioError):
+    """The audio is too short to hold a word."""
+
+    code = "audio_too_short"
+
+
+class AudioTooLongError(UnusableAudioError):
+    """The audio is longer than this server takes."""
+
+    code = "audio_too_long"
+
+
+class AudioChannelsError(UnusableAudioError):
+    """The audio does not have the channels that the request names."""
+
+    code = "audio_channels"
+
+
+class AudioPathForbiddenError(CallyticsError):
+    """`audio_path` is outside the directories that this server reads audio from."""
+
+    code = "audio_path_forbidden"
+
+
+class AudioPathUnreadableError(CallyticsError):
+    """`audio_path` names no file that this server can read."""
+
+    code = "audio_path_unreadable"
+
+
+class AudioUrlForbiddenError(UnusableAudioError):
+    """`audio_url` leads to an address that this server does not fetch from."""
+
+    code = "audio_url_forbidden"
+
+
+class AudioUrlUnreachableError(UnusableAudioError):
+    """`audio_url` cannot be fetched."""
+
+    code = "audio_url_unreachable"
+
+
+# --- stages ------------------------------------------------------------------------------------
+
+
+class RetryableStageError(CallyticsError):
+    """The stage failed in a way that another try may mend."""
+
+    code = "stage_failed"
+
+
+class StageTimeoutError(RetryableStageError):
+    """The stage took longer than its time limit."""
+
+    code = "stage_timed_out"
+
+
+class WorkerLostError(RetryableStageError):
+    """The worker that ran the stage was lost."""
+
+    code = "worker_lost"
+
+
+class AudioMissingError(CallyticsError):
+    """The stored audio of this call is gone."""
+
+    code = "audio_missing"
+
+
+class StageAbandonedError(CallyticsError):
+    """The run is no longer wanted: the call was cancelled or deleted, or a newer attempt took over."""
+
+    code = "stage_abandoned"
+
+
+# --- models and servers ------------------------------------------------------------------------
+
+
+class ModelsNotReadyError(CallyticsError):
+    """The models are not loaded yet."""
+
+    code = "models_not_ready"
+
+
+class ModelUnavailableError(RetryableStageError):
+    """The model cannot be loaded or reached."""
+
+    code = "model_unavailable"
+
+
+class ConfigurationError(CallyticsError):
+    """A setting is missing or wrong."""
+
+    code = "configuration_error"

@@ -1,0 +1,141 @@
+"""What the use cases ask of the world outside: one small Protocol a capability.
+
+Implementations stand in `workers/runtimes` (models) and `callytics/adapters` (stores, clients).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from callytics.domain.transcript import Interval, SentimentLabel, SpeakerSegment, Word
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Audio: TypeAlias = NDArray[np.float32]
+    """Mono samples in -1..1 at 16 kHz, shape (n,)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelInfo:
+    """What a result needs beside it to be trusted and repeated."""
+
+    name: str
+    revision: str
+    device: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+Progress: TypeAlias = Callable[[float], None]
+"""Called now and then with the share that is done (0..1); raises StageAbandonedError when the run
+is no longer wanted, so that a model's loop ends early."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Computed:
+    """What a stage's model gave, and what it takes to trust it."""
+
+    value: Any
+    model: ModelInfo | None = None
+    audio_s: float | None = None
+
+
+class Model(Protocol):
+    """What all runtimes share."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def warm_up(self) -> None:
+        """Run once on a real sample, so that the first call pays for no lazy initialisation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transcription:
+    """Recognised words in order of time, and the language (ISO 639-1) with its probability."""
+
+    words: tuple[Word, ...]
+    language: str | None
+    language_probability: float
+
+
+class Transcriber(Model, Protocol):
+    def transcribe(
+        self,
+        audio: "Audio",
+        *,
+        speech: Sequence[Interval],
+        language: str | None,
+        hotwords: Sequence[str],
+        progress: Progress,
+    ) -> Transcription:
+        """Words of `audio` with times in seconds from its start; none outside `speech`.
+
+        `language` None lets the model find it. Words come with `channel` 0.
+        """
+
+
+class Diarizer(Model, Protocol):
+    def diarize(
+        self, audio: "Audio", *, num_speakers: int | None, progress: Progress
+    ) -> tuple[SpeakerSegment, ...]:
+        """Who speaks when, at most one speaker at a time, in order of start."""
+
+
+class Punctuator(Model, Protocol):
+    def punctuate(self, texts: Sequence[str]) -> list[list[str]]:
+        """The sentences of each text, with punctuation and spacing restored.
+
+        The letters of a text, without spaces and punctuation, come back unchanged.
+        """
+
+
+class SentimentModel(Model, Protocol):
+    def classify(self, texts: Sequence[str]) -> list[Mapping[SentimentLabel, float]]:
+        """For each text the probability of each label; they add up to 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatAnswer:
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    output_tokens: int
+
+
+class ChatModel(Model, Protocol):
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int,
+        temperature: float,
+        timeout_s: float,
+    ) -> ChatAnswer:
+        """One answer to `messages` (`role`, `content`); raises ModelUnavailableError if none comes."""
+
+
+class VoiceActivity(Protocol):
+    def speech(self, audio: "Audio") -> tuple[Interval, ...]:
+        """Where somebody speaks, in order, without overlap."""
+
+
+class AudioStore(Protocol):
+    """Objects by key: originals and prepared channels. Keys are relative, with `/` between parts."""
+
+    def write(self, key: str, chunks: Iterable[bytes]) -> None:
+        """Store `chunks` under `key`, replacing what was there; all of it or, on an error, nothing."""
+
+    def move(self, source: str, target: str) -> None: ...
+
+    def open_local(self, key: str) -> AbstractContextManager[Path]:
+        """A local file with the object's bytes, read-only; raises AudioMissingError."""
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The object's bytes in chunks; raises AudioMissingError."""
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete every object below `prefix`; the number deleted. Deleting twice is harmless."""

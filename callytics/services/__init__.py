@@ -1,0 +1,1 @@
+"""Use cases: what the API, the workers and beat do, without saying who asks."""

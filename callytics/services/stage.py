@@ -1,0 +1,316 @@
+"""How any stage runs: claim, compute, record. Every guarantee of the pipeline is in this file.
+
+- claim: one statement takes a queued stage, counts the attempt and starts a lease;
+- compute: no transaction is open and no lock held; a thread renews the lease and carries progress;
+- record: one transaction stores the result, guarded by the attempt number, and queues what follows;
+- then the broker is told. A death at any line leaves a row that the sweeper finds (upkeep.py).
+"""
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from types import TracebackType
+from threading import Event, Thread
+from time import monotonic
+from typing import Any, Protocol, Self, TypeVar
+from uuid import UUID
+
+import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from callytics.db.calls import Calls
+from callytics.db.engine import unit_of_work
+from callytics.db.models import Call
+from callytics.db.stage_runs import StageRuns
+from callytics.domain.job import Priority
+from callytics.domain.stages import (
+    SPECS,
+    Stage,
+    StageStatus,
+    became_ready,
+    chain_from,
+    next_in_chain,
+)
+from callytics.errors import (
+    CallyticsError,
+    RetryableStageError,
+    StageAbandonedError,
+    StageTimeoutError,
+)
+from callytics.ports import Computed, Progress
+from callytics.settings import PipelineSettings
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class StageWork(Protocol):
+    """What one stage does; `services/stages` has one implementation a file.
+
+    `read` and `write` run inside a transaction that is not theirs and touch the database only;
+    `compute` runs outside of any and never touches it.
+    """
+
+    stage: Stage
+
+    def read(self, session: Session, call: Call) -> Any:
+        """What `compute` needs, taken out of the rows. It is passed on as it is."""
+
+    def compute(self, inputs: Any, progress: Progress) -> Computed:
+        """The work itself. It may be killed at any moment and is then done again."""
+
+    def write(self, session: Session, call: Call, computed: Computed) -> dict[str, Any] | None:
+        """Store the result in the call's rows; returns what later stages read from this one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hint:
+    """What the broker is told: these stages of this call, one after the other. Ids only."""
+
+    call_id: UUID
+    stages: tuple[Stage, ...]
+    priority: Priority
+    duration_s: float | None
+
+    def time_limit_s(self, stage: Stage) -> float:
+        return SPECS[stage].time_limit(self.duration_s)
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    ALREADY_DONE = "already_done"
+    NOT_CLAIMED = "not_claimed"
+    """Leased by a living twin, not due yet, cancelled, or gone."""
+    ABANDONED = "abandoned"
+    RETRY = "retry"
+    FAILED = "failed"
+
+    @property
+    def carries_on(self) -> bool:
+        """Whether the chain's next message makes sense."""
+        return self in (Outcome.DONE, Outcome.ALREADY_DONE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageContext:
+    """What a worker process runs stages with."""
+
+    sessions: sessionmaker[Session]
+    works: Mapping[Stage, StageWork]
+    send: Callable[[Iterable[Hint]], None]
+    worker: str
+    settings: PipelineSettings = field(default_factory=PipelineSettings)
+
+
+def run_stage(context: StageContext, stage: Stage, call_id: UUID) -> Outcome:
+    """Run `stage` of the call if it is due and nobody else does. Safe to call twice, or twice at once."""
+    work = context.works[stage]
+    bound = log.bind(call_id=str(call_id), stage=stage.value, worker=context.worker)
+    claim = _while_database_returns(lambda: _claim(context, work, call_id))
+    if not isinstance(claim, Claim):
+        return claim
+    bound = bound.bind(attempt=claim.attempt)
+    started = monotonic()
+    try:
+        with Lease(context, stage, claim) as lease:
+            computed = work.compute(claim.inputs, lease.progress)
+        hints = _while_database_returns(lambda: _record(context, work, claim, computed))
+    except StageAbandonedError:
+        bound.info("stage_abandoned", seconds=round(monotonic() - started, 3))
+        return Outcome.ABANDONED
+    except SoftTimeLimitExceeded:
+        return _fail(context, stage, claim, StageTimeoutError(), bound)
+    except CallyticsError as error:
+        return _fail(context, stage, claim, error, bound)
+    except Exception as error:
+        # The text of an unforeseen error may quote the conversation: only its type goes on.
+        detail = f"The stage met an unforeseen {type(error).__name__}; see the worker's log."
+        bound.error("stage_crashed", error=type(error).__name__, where=_where(error))
+        return _fail(context, stage, claim, RetryableStageError(detail), bound)
+    context.send(hints)  # a crash before this line is the sweeper's business
+    bound.info("stage_done", seconds=round(monotonic() - started, 3), audio_s=computed.audio_s)
+    return Outcome.DONE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    call_id: UUID
+    attempt: int
+    inputs: Any
+
+
+def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Outcome:
+    lease = timedelta(seconds=context.settings.lease_s)
+    with unit_of_work(context.sessions, durable=False) as session:
+        attempt = StageRuns(session).claim(call_id, work.stage, context.worker, lease)
+        if attempt is None:
+            done = StageRuns(session).status(call_id, work.stage) is StageStatus.DONE
+            return Outcome.ALREADY_DONE if done else Outcome.NOT_CLAIMED
+        call = Calls(session).get(call_id)
+        return Claim(call_id=call_id, attempt=attempt, inputs=work.read(session, call))
+
+
+def _record(
+    context: StageContext, work: StageWork, claim: Claim, computed: Computed
+) -> Sequence[Hint]:
+    """Store the result and queue what became ready; what the broker is to be told."""
+    with unit_of_work(context.sessions) as session:
+        call = Calls(session).lock_or_none(claim.call_id)
+        if call is None:
+            raise StageAbandonedError
+        runs = StageRuns(session)
+        held = runs.holds(claim.call_id, work.stage, claim.attempt)
+        if held is StageStatus.RUNNING:
+            output = work.write(session, call, computed)
+            runs.finish(claim.call_id, work.stage, claim.attempt, output, computed)
+        elif held is not StageStatus.DONE:  # done: our own commit, whose answer was lost
+            raise StageAbandonedError
+        return advance(session, call, after=work.stage)
+
+
+def advance(session: Session, call: Call, *, after: Stage | None = None) -> Sequence[Hint]:
+    """Queue the stages whose needs are done, bring the call's status up to date.
+
+    Returns the hints to send after the commit. What the chain of `after` carries on to by itself is
+    not among them. The caller holds the call's lock, so two branches that end at once see each other.
+    """
+    runs = StageRuns(session)
+    statuses = runs.statuses(call.id)
+    ready = became_ready(statuses)
+    runs.queue(call.id, ready)
+    Calls(session).settle(call, {**statuses, **dict.fromkeys(ready, StageStatus.QUEUED)})
+    carried = next_in_chain(after, statuses) if after else None
+    return [hint_for(call, stage) for stage in ready if stage is not carried]
+
+
+def hint_for(call: Call, stage: Stage) -> Hint:
+    plan = [Stage(name) for name in call.stages]
+    return Hint(
+        call_id=call.id,
+        stages=chain_from(stage, plan),
+        priority=call.priority,
+        duration_s=call.duration_s,
+    )
+
+
+def retry_delay(attempt: int, settings: PipelineSettings) -> timedelta:
+    """Wait before the attempt after `attempt`: doubling, capped, with full jitter on its upper half."""
+    ceiling = min(settings.retry_max_s, settings.retry_base_s * 2 ** (attempt - 1))
+    return timedelta(seconds=ceiling * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+
+
+def _fail(
+    context: StageContext, stage: Stage, claim: Claim, error: CallyticsError, bound: Any
+) -> Outcome:
+    """Close the attempt with a problem: try again later, or give up."""
+
+    def close() -> Outcome:
+        with unit_of_work(context.sessions) as session:
+            call = Calls(session).lock_or_none(claim.call_id)
+            if call is None:
+                return Outcome.ABANDONED
+            return close_attempt(session, call, stage, claim.attempt, error, context.settings)
+
+    outcome = _while_database_returns(close)
+    bound.warning("stage_failed", code=error.code, outcome=outcome.value)
+    return outcome
+
+
+def close_attempt(
+    session: Session,
+    call: Call,
+    stage: Stage,
+    attempt: int,
+    error: CallyticsError,
+    settings: PipelineSettings,
+) -> Outcome:
+    """Queue the stage again if `error` is worth another try and one is left, else fail it."""
+    delay = retry_delay(attempt, settings) if isinstance(error, RetryableStageError) else None
+    status = StageRuns(session).fail(call.id, stage, attempt, error, retry_after=delay)
+    if status is None:
+        return Outcome.ABANDONED
+    advance(session, call)
+    return Outcome.RETRY if status is StageStatus.QUEUED else Outcome.FAILED
+
+
+class Lease:
+    """Keeps a claim alive while its stage computes, and notices when it is lost."""
+
+    TICK_S = 2.0
+
+    def __init__(self, context: StageContext, stage: Stage, claim: Claim) -> None:
+        self._context = context
+        self._stage = stage
+        self._claim = claim
+        self._share: float | None = None
+        self._lost = Event()
+        self._over = Event()
+        self._thread = Thread(target=self._run, name=f"lease-{stage.value}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+
+    def progress(self, share: float) -> None:
+        """Note that `share` (0..1) is done; raises StageAbandonedError once the claim is lost."""
+        self._share = share
+        if self._lost.is_set():
+            raise StageAbandonedError
+
+    def _run(self) -> None:
+        lease_s = self._context.settings.lease_s
+        while not self._over.wait(min(self.TICK_S, lease_s / 3)):
+            try:
+                with unit_of_work(self._context.sessions, durable=False) as session:
+                    held = StageRuns(session).renew(
+                        self._claim.call_id,
+                        self._stage,
+                        self._claim.attempt,
+                        timedelta(seconds=lease_s),
+                        self._share,
+                    )
+            except DBAPIError as error:
+                # The model goes on: whether the claim still held is decided when it is recorded.
+                log.warning("lease_not_renewed", error=type(error).__name__)
+                continue
+            if not held:
+                self._lost.set()
+                return
+
+
+def _while_database_returns(action: Callable[[], T]) -> T:
+    """Run `action`, again while PostgreSQL restarts: a result that took an hour is not thrown away."""
+    for attempt in Retrying(
+        retry=retry_if_exception_type(OperationalError),
+        stop=stop_after_delay(60),
+        wait=wait_random_exponential(multiplier=0.1, max=3),
+        reraise=True,
+    ):
+        with attempt:
+            result = action()
+    return result
+
+
+def _where(error: BaseException) -> list[str]:
+    """The frames of `error` as `file:line function`, without its text."""
+    frames = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        frames.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return frames[-8:]

