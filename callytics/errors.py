@@ -226,6 +226,18 @@ class ModelUnavailableError(RetryableStageError):
     code = "model_unavailable"
 
 
+class ModelFetchError(CallyticsError):
+    """A model's files cannot be fetched."""
+
+    code = "model_fetch_failed"
+
+
+class ModelFilesCorruptError(ModelFetchError):
+    """A model's file is not the one that was checked; nothing of it is kept."""
+
+    code = "model_files_corrupt"
+
+
 class ConfigurationError(CallyticsError):
     """A setting is missing or wrong."""
 

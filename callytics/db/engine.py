@@ -38,9 +38,7 @@ def make_sessions(engine: Engine) -> sessionmaker[Session]:
 
 
 @contextmanager
-def unit_of_work(
-    sessions: sessionmaker[Session], *, durable: bool = True
-) -> Iterator[Session]:
+def unit_of_work(sessions: sessionmaker[Session], *, durable: bool = True) -> Iterator[Session]:
     """One transaction: committed where the block ends, rolled back where it raises.
 
     `durable=False` lets the commit return before it is on the disk. A crash of PostgreSQL may then

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import Uuid, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -19,9 +19,9 @@ from callytics.errors import CallyticsError
 from callytics.ports import Computed
 
 # One statement, one round trip. The call's row is locked first, as everywhere (Calls.lock_or_none).
-# A stage that this very worker left running belongs to a child that died: it is taken over at once,
-# since a worker runs one stage at a time.
-_CLAIM = text(f"""
+# A stage that this very worker left running belongs to a child that died: a worker that runs one stage
+# at a time takes it over at once.
+_CLAIM = text("""
     WITH call AS (
         SELECT id FROM calls WHERE id = :call_id FOR UPDATE
     ), run AS (
@@ -32,7 +32,7 @@ _CLAIM = text(f"""
         FROM call
         WHERE call_id = call.id AND stage = :stage AND attempt < attempt_limit
           AND (status = 'queued' AND coalesce(next_attempt_at <= clock_timestamp(), true)
-               OR status = 'running' AND worker = :worker)
+               OR status = 'running' AND worker = :worker AND :exclusive)
         RETURNING call_id, stage, attempt, worker, started_at
     ), log AS (
         INSERT INTO stage_attempts (call_id, stage, attempt, worker, started_at)
@@ -40,7 +40,7 @@ _CLAIM = text(f"""
     ), started AS (
         UPDATE calls SET status = 'running' FROM run WHERE id = run.call_id AND status = 'queued'
     )
-    SELECT attempt, pg_notify('{CHANGES}', call_id::text) FROM run
+    SELECT attempt, pg_notify(:channel, call_id::text) FROM run
 """)
 
 _FINISH = text("""
@@ -73,15 +73,58 @@ _FAIL = text("""
     SELECT status FROM run
 """).bindparams(bindparam("problem", type_=JSONB))
 
+_HAND_BACK = text("""
+    WITH run AS (
+        UPDATE stage_runs SET
+            status = 'queued', attempt_limit = attempt_limit + 1, lease_until = NULL,
+            queued_at = clock_timestamp(), next_attempt_at = NULL, hinted_at = NULL, hints = 0
+        WHERE worker = :worker AND status = 'running'
+        RETURNING call_id, stage, attempt
+    ), log AS (
+        UPDATE stage_attempts SET finished_at = clock_timestamp(), outcome = 'handed_back'
+        FROM run WHERE stage_attempts.call_id = run.call_id
+          AND stage_attempts.stage = run.stage AND stage_attempts.attempt = run.attempt
+    )
+    SELECT call_id, stage FROM run
+""").columns(call_id=Uuid(), stage=StageRun.stage.type)
+
+_OVERDUE = text("""
+    UPDATE stage_runs SET hinted_at = clock_timestamp(), hints = hints + 1
+    WHERE (call_id, stage) IN (
+        SELECT call_id, stage FROM stage_runs
+        WHERE status = 'queued'
+          AND coalesce(next_attempt_at <= clock_timestamp(), true)
+          AND coalesce(hinted_at + least(power(2, hints - 1), 64) * CAST(:hint_after_s AS float8)
+                       * interval '1 second' <= clock_timestamp(), true)
+        ORDER BY queued_at
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING call_id, stage
+""")
+
 
 class StageRuns:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def claim(self, call_id: UUID, stage: Stage, worker: str, lease: timedelta) -> int | None:
-        """Take the stage if it is queued and due: the number of this attempt, else None."""
+    def claim(
+        self, call_id: UUID, stage: Stage, *, worker: str, exclusive: bool, lease: timedelta
+    ) -> int | None:
+        """Take the stage if it is queued and due: the number of this attempt, else None.
+
+        `exclusive` says that `worker` runs one stage at a time, so that what it left running is dead.
+        """
         row = self._session.execute(
-            _CLAIM, {"call_id": call_id, "stage": stage.value, "worker": worker, "lease": lease}
+            _CLAIM,
+            {
+                "call_id": call_id,
+                "stage": stage.value,
+                "worker": worker,
+                "channel": CHANGES,
+                "exclusive": exclusive,
+                "lease": lease,
+            },
         ).first()
         return row.attempt if row else None
 
@@ -170,6 +213,47 @@ class StageRuns:
             },
         )
         return StageStatus(status) if status else None
+
+    def hand_back(self, worker: str) -> list[tuple[UUID, Stage]]:
+        """Queue again what `worker` is about to leave unfinished; it does not count as an attempt."""
+        return [
+            (row.call_id, row.stage)
+            for row in self._session.execute(_HAND_BACK, {"worker": worker})
+        ]
+
+    def lapsed(self, limit: int) -> list[tuple[UUID, Stage, int]]:
+        """Running stages whose lease ran out: call, stage, attempt; oldest first."""
+        rows = self._session.execute(
+            select(StageRun.call_id, StageRun.stage, StageRun.attempt)
+            .where(
+                StageRun.status == StageStatus.RUNNING,
+                StageRun.lease_until < func.clock_timestamp(),
+            )
+            .order_by(StageRun.lease_until)
+            .limit(limit)
+        )
+        return [(row.call_id, row.stage, row.attempt) for row in rows]
+
+    def has_lapsed(self, call_id: UUID, stage: Stage, attempt: int) -> bool:
+        """Whether `attempt` still holds the stage although its lease ran out."""
+        found = self._session.scalar(
+            select(StageRun.attempt).where(
+                StageRun.call_id == call_id,
+                StageRun.stage == stage,
+                StageRun.attempt == attempt,
+                StageRun.status == StageStatus.RUNNING,
+                StageRun.lease_until < func.clock_timestamp(),
+            )
+        )
+        return found is not None
+
+    def overdue(self, hint_after_s: float, limit: int) -> list[tuple[UUID, Stage]]:
+        """Queued stages that are due and that the broker seems to have forgotten; marks them as told.
+
+        After each telling the wait doubles, up to 64 times: a long queue is not flooded with doubles.
+        """
+        rows = self._session.execute(_OVERDUE, {"hint_after_s": hint_after_s, "limit": limit})
+        return [(row.call_id, Stage(row.stage)) for row in rows]
 
     def queue(self, call_id: UUID, stages: Iterable[Stage]) -> None:
         """Mark waiting stages ready for a worker; the caller tells the broker after the commit."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from types import TracebackType
 from threading import Event, Thread
 from time import monotonic
+from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from uuid import UUID
 
@@ -42,7 +42,7 @@ from callytics.errors import (
     StageAbandonedError,
     StageTimeoutError,
 )
-from callytics.ports import Computed, Progress
+from callytics.ports import AudioStore, Computed, Progress
 from callytics.settings import PipelineSettings
 
 log = structlog.get_logger(__name__)
@@ -103,8 +103,11 @@ class StageContext:
 
     sessions: sessionmaker[Session]
     works: Mapping[Stage, StageWork]
+    store: AudioStore
     send: Callable[[Iterable[Hint]], None]
     worker: str
+    exclusive: bool = True
+    """This worker runs one stage at a time."""
     settings: PipelineSettings = field(default_factory=PipelineSettings)
 
 
@@ -148,7 +151,13 @@ class Claim:
 def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Outcome:
     lease = timedelta(seconds=context.settings.lease_s)
     with unit_of_work(context.sessions, durable=False) as session:
-        attempt = StageRuns(session).claim(call_id, work.stage, context.worker, lease)
+        attempt = StageRuns(session).claim(
+            call_id,
+            work.stage,
+            worker=context.worker,
+            exclusive=context.exclusive,
+            lease=lease,
+        )
         if attempt is None:
             done = StageRuns(session).status(call_id, work.stage) is StageStatus.DONE
             return Outcome.ALREADY_DONE if done else Outcome.NOT_CLAIMED

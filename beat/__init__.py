@@ -1,0 +1,1 @@
+"""Celery beat: a timetable, nothing else."""

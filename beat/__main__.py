@@ -1,0 +1,3 @@
+from beat.app import main
+
+main()

@@ -1,0 +1,3 @@
+from callytics.cli import main
+
+main()

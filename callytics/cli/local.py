@@ -1,0 +1,67 @@
+"""What the command line reaches on its own machine: the settings, and the database behind them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from callytics.cli.problems import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from callytics.settings import Settings
+
+
+def settings() -> "Settings":
+    """The settings of the running stack, or of the environment."""
+    from pydantic import ValidationError
+
+    from callytics.settings import get_settings
+
+    try:
+        return get_settings()
+    except ValidationError as error:
+        raise CommandError(_wrong_settings(error)) from error
+
+
+def _wrong_settings(error: "ValidationError") -> str:
+    """Names and reasons, never the values: one of them may be a secret."""
+    reasons = (
+        f"CALLYTICS_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+    return f"Wrong settings: {'; '.join(reasons)}."
+
+
+@contextmanager
+def engine() -> Iterator["Engine"]:
+    """The configured database, with its outages as sentences."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    from callytics.db.engine import make_engine
+
+    made = make_engine(settings(), application="callytics-cli")
+    try:
+        yield made
+    except OperationalError as error:
+        raise CommandError(
+            "The database does not answer: start the stack with `callytics up`, or set "
+            "CALLYTICS_DATABASE_URL.",
+            ExitCode.UNREACHABLE,
+        ) from error
+    except ProgrammingError as error:
+        raise CommandError(
+            "The database is of another version than this program: run `callytics db upgrade`."
+        ) from error
+    finally:
+        made.dispose()
+
+
+@contextmanager
+def sessions() -> Iterator["sessionmaker[Session]"]:
+    from callytics.db.engine import make_sessions
+
+    with engine() as made:
+        yield make_sessions(made)

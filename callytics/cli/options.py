@@ -1,0 +1,29 @@
+"""Options that many commands share."""
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
+
+ApiUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--api-url",
+        metavar="URL",
+        help="Server to talk to. [default: the running stack, or CALLYTICS_API__PUBLIC_URL]",
+        show_default=False,
+    ),
+]
+
+AsClient = Annotated[
+    str | None,
+    typer.Option(
+        "--client",
+        metavar="ID",
+        help="Client to act as; each client sees its own calls. [default: CALLYTICS_CLIENT__NAME]",
+        show_default=False,
+    ),
+]
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -1,0 +1,72 @@
+"""How a command ends: exit codes, and one clear sentence for whatever went wrong."""
+
+from enum import IntEnum
+from typing import Any
+
+from callytics.errors import (
+    CallNotFoundError,
+    CallyticsError,
+    ClientNotFoundError,
+    InvalidBoundKeyError,
+)
+
+
+class ExitCode(IntEnum):
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CALL_FAILED = 3
+    NOT_FOUND = 4
+    REFUSED = 5
+    UNREACHABLE = 6
+    INTERRUPTED = 130
+
+
+EPILOG = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the call itself failed or was cancelled, "
+    "4 not found, 5 refused (bound key, rights), 6 no server answers, 130 interrupted."
+)
+
+_BY_STATUS = {401: ExitCode.REFUSED, 403: ExitCode.REFUSED, 404: ExitCode.NOT_FOUND}
+_BY_ERROR = {
+    CallNotFoundError: ExitCode.NOT_FOUND,
+    ClientNotFoundError: ExitCode.NOT_FOUND,
+    InvalidBoundKeyError: ExitCode.REFUSED,
+}
+
+
+class CommandError(Exception):
+    """What a command tells its user before it ends."""
+
+    def __init__(self, message: str, exit_code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class ProblemError(CommandError):
+    """The API answered with a problem document (RFC 9457), or with no document at all."""
+
+    def __init__(self, status: int, document: Any) -> None:
+        known = document if isinstance(document, dict) else {}
+        self.status = status
+        self.code = known.get("code")
+        super().__init__(_sentence(status, known), _BY_STATUS.get(status, ExitCode.FAILED))
+
+
+def _sentence(status: int, problem: dict[str, Any]) -> str:
+    title, detail, code = (problem.get(key) for key in ("title", "detail", "code"))
+    said = f"{title}: {detail}" if title and detail and title != detail else detail or title
+    return f"{said or f'The server answered with status {status}.'}" + (f" ({code})" if code else "")
+
+
+def explain(error: Exception, *, debug_hint: str) -> tuple[str, ExitCode]:
+    """The sentence to show for `error`, and the code to end with."""
+    if isinstance(error, CommandError):
+        return str(error), error.exit_code
+    if isinstance(error, CallyticsError):
+        return f"{error.detail} ({error.code})", _BY_ERROR.get(type(error), ExitCode.FAILED)
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{error.filename}: " if error.filename else ""
+        return f"{named}{error.strerror}", ExitCode.FAILED
+    # The text of an unforeseen error may hold an address with a password: only its type is shown.
+    return f"Unforeseen {type(error).__name__}. {debug_hint}", ExitCode.FAILED

@@ -1,0 +1,58 @@
+"""Moves the database between versions (`migrations/versions`); Alembic is configured here, in code.
+
+A change of `models.py` gets its version by `python -m callytics.db.migrate MESSAGE`, run against a
+database that stands at the newest one (`callytics up`); read what it wrote before committing it.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Engine
+
+from callytics.db.engine import make_engine
+from callytics.errors import ConfigurationError
+from callytics.settings import get_settings
+
+_MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the database to `revision`. Several processes may do so at once: one works, the others wait."""
+    with _alembic(engine) as config:
+        command.upgrade(config, revision)
+
+
+def downgrade(engine: Engine, revision: str = "base") -> None:
+    """Take the database back to `revision`; `base` drops every table."""
+    with _alembic(engine) as config:
+        command.downgrade(config, revision)
+
+
+def check(engine: Engine) -> None:
+    """Raise ConfigurationError unless the database is at the newest version and models.py says the same."""
+    with _alembic(engine) as config:
+        try:
+            command.check(config)
+        except CommandError as error:
+            raise ConfigurationError(f"{error} Run `callytics db upgrade`.") from error
+
+
+@contextmanager
+def _alembic(engine: Engine) -> Iterator[Config]:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        yield config
+
+
+if __name__ == "__main__":
+    number = 1 + len(list(_MIGRATIONS.glob("versions/*.py")))
+    with _alembic(make_engine(get_settings())) as alembic_config:
+        command.revision(alembic_config, sys.argv[1], autogenerate=True, rev_id=f"{number:04}")

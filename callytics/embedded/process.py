@@ -1,0 +1,110 @@
+"""A process as data: how it is started, when it is ready, how it is stopped."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from callytics.embedded import launch
+from callytics.errors import ConfigurationError
+
+POLL_S = 0.03
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """One part of the local stack."""
+
+    name: str
+    command: Sequence[str]
+    ready: Callable[[], bool] | None = None
+    """Asks the process itself, quickly; False or an exception: not yet. None: ready when it ended
+    with status 0, for a part that runs once."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Laid over this process's environment."""
+    needs: tuple[str, ...] = ()
+    """Names of the parts that are ready before this one starts."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_timeout_s: float = 10
+    unprivileged: bool = False
+    """Never as root: in a user namespace if need be."""
+
+    @property
+    def runs_once(self) -> bool:
+        return self.ready is None
+
+    def is_ready(self) -> bool:
+        try:
+            return self.ready is not None and self.ready()
+        except Exception:
+            # Servers that are starting refuse in many ways; all of them mean "not yet".
+            return False
+
+
+def launched(command: Sequence[str], *, unprivileged: bool) -> list[str]:
+    """The command line by which a child of this very process becomes `command` and dies with us."""
+    launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
+    if unprivileged and os.geteuid() == 0:
+        launcher.append("--unprivileged")
+    return [*launcher, "--", *command]
+
+
+def free_port(preferred: int = 0) -> int:
+    """`preferred` or the next port above it that nobody listens on at the loopback; 0: any."""
+    for port in range(preferred, 65536) if preferred else (0,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigurationError(f"No port from {preferred} on is free.")
+
+
+@contextmanager
+def running(process: Process, log: Path, *, timeout_s: float = 30) -> Iterator[int]:
+    """Run one process, ready inside the block: its pid. Start it from a thread that outlives it."""
+    with log.open("ab") as output, _start(process, output.fileno()) as child:
+        try:
+            _wait_until_ready(process, child, log, timeout_s)
+            yield child.pid
+        finally:
+            _stop(process, child)
+
+
+def _start(process: Process, output: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603
+        launched(process.command, unprivileged=process.unprivileged),
+        env={**os.environ, **process.env},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def _wait_until_ready(
+    process: Process, child: subprocess.Popen[bytes], log: Path, timeout_s: float
+) -> None:
+    give_up_at = time.monotonic() + timeout_s
+    while not process.is_ready():
+        if child.poll() is not None:
+            raise ConfigurationError(f"{process.name} ended with status {child.returncode}: {log}")
+        if time.monotonic() > give_up_at:
+            raise ConfigurationError(f"{process.name} was not ready in {timeout_s:.0f} s: {log}")
+        time.sleep(POLL_S)
+
+
+def _stop(process: Process, child: subprocess.Popen[bytes]) -> None:
+    child.send_signal(process.stop_signal)
+    try:
+        child.wait(process.stop_timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)

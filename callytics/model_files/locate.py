@@ -1,0 +1,101 @@
+"""Where a model's files are: a folder, a name in the model directory, or a hub id."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from callytics.errors import ModelUnavailableError
+from callytics.model_files import hub
+from callytics.model_files.catalog import CATALOG
+from callytics.model_files.store import Manifest, ModelDirectory, damaged_files, folder_revision
+from callytics.settings import ModelSettings, Settings
+
+BUNDLED_RUNTIMES = frozenset({"kiwi"})
+"""Runtimes whose model is a dependency of theirs."""
+
+SERVED_RUNTIMES = frozenset({"openai"})
+"""Runtimes whose model another server loads, unless it is in the catalog: then ours serves it."""
+
+
+class Found(StrEnum):
+    """Where a configured model's files are."""
+
+    FOLDER = "folder"
+    MODEL_DIR = "model directory"
+    HUB_CACHE = "hub cache"
+    HUB = "hub"
+    """Not here yet; its library fetches it when it loads."""
+    BUNDLED = "bundled"
+    SERVER = "server"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfiguredModel:
+    """A line of `callytics models list`; what is not known is None."""
+
+    task: str
+    runtime: str
+    model: str
+    found: Found
+    path: Path | None = None
+    bytes: int | None = None
+    licence: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """A line of `callytics models check`: `problem` is None where every file is as it was fetched."""
+
+    model: str
+    problem: str | None
+
+
+def resolve(name: str, settings: Settings) -> Path | str:
+    """The folder of the model `name`, or `name` itself if it is a hub id.
+
+    Raises ModelUnavailableError, saying what to do, where there is neither.
+    """
+    folder = _folder(name, settings)
+    if folder is not None:
+        return folder
+    if _is_hub_id(name):
+        return name
+    if name in CATALOG:
+        raise ModelUnavailableError(f"{name} is not here yet: run `callytics models fetch {name}`.")
+    raise ModelUnavailableError(f"{name} is no folder, no model of the catalog and no hub id.")
+
+
+def revision_of(where: Path | str, wanted: str | None) -> str:
+    """What identifies the files at `where`: of a manifest, a hub commit, or a folder's state."""
+    if isinstance(where, str):
+        return wanted or "unpinned"
+    manifest = ModelDirectory(root=where.parent).manifest(where.name)
+    return manifest.revision if manifest else folder_revision(where)
+
+
+def configured(settings: Settings) -> tuple[tuple[str, ModelSettings], ...]:
+    """Each task and the model that is configured for it."""
+    return tuple(settings.models)
+
+
+def needs_fetching(model: ModelSettings) -> bool:
+    """Whether `fetch` has anything to do with the configured `model`."""
+    if model.model in CATALOG:
+        return True
+    served = model.runtime in SERVED_RUNTIMES | BUNDLED_RUNTIMES
+    return not served and not Path(model.model).is_dir() and _is_hub_id(model.model)
+
+
+def list_models(settings: Settings) -> tuple[ConfiguredModel, ...]:
+    """Every configured model and where it is found."""
+    return tuple(_describe(task, model, settings) for task, model in configured(settings))
+
+
+def check(settings: Settings, names: Iterable[str] | None = None) -> tuple[Checked, ...]:
+    """Whether the files of the models `names` (None: those that are configured) are in order."""
+    wanted = names or dict.fromkeys(model.model for _, model in configured(settings))
+    return tuple(_check(name, settings) for name in wanted)

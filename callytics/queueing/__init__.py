@@ -1,0 +1,1 @@
+"""Celery: the application, its queues, and how stages are announced to it."""

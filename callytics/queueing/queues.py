@@ -1,0 +1,33 @@
+"""Names that the broker knows: queues, tasks, priorities. Stable across deployments."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from callytics.domain.job import Priority
+from callytics.domain.stages import SPECS, Queue, Stage
+
+
+class TaskName(StrEnum):
+    """A worker discards names that it does not know: a renamed task keeps its old name for a version."""
+
+    PREPROCESS = "callytics.preprocess"
+    DIARIZE = "callytics.diarize"
+    TRANSCRIBE = "callytics.transcribe"
+    MERGE = "callytics.merge"
+    PUNCTUATE = "callytics.punctuate"
+    SENTIMENT = "callytics.sentiment"
+    SUMMARIZE = "callytics.summarize"
+    SWEEP = "callytics.sweep"
+    TIDY = "callytics.tidy"
+
+
+STAGE_TASK: Mapping[Stage, TaskName] = {stage: TaskName[stage.name] for stage in Stage}
+
+ROUTES: Mapping[TaskName, Queue] = {
+    **{STAGE_TASK[stage]: spec.queue for stage, spec in SPECS.items()},
+    TaskName.SWEEP: Queue.CONTROL,
+    TaskName.TIDY: Queue.CONTROL,
+}
+
+MESSAGE_PRIORITY: Mapping[Priority, int] = {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6}
+"""On Redis, 0 is served first; each step is a list of its own."""

@@ -1,0 +1,64 @@
+"""What keeps promises when a process died: run by beat, safe to run twice at once."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.db.calls import Calls
+from callytics.db.engine import unit_of_work
+from callytics.db.stage_runs import StageRuns
+from callytics.domain.stages import Stage
+from callytics.errors import WorkerLostError
+from callytics.services.stage import Hint, close_attempt, hint_for
+from callytics.settings import PipelineSettings
+
+log = structlog.get_logger(__name__)
+
+SWEEP_LOCK = 0x63616C6C  # "call": one sweeper at a time, whoever it is
+SWEEP_LIMIT = 500
+"""Rows a sweep takes at most, so that it ends before the next one starts."""
+
+
+def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequence[Hint]:
+    """Take leases that ran out from their workers, find what the broker forgot.
+
+    Returns the hints to send after the commit; none if another sweeper is at work.
+    """
+    with unit_of_work(sessions) as session:
+        if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
+            return []
+        lapsed = StageRuns(session).lapsed(SWEEP_LIMIT)
+    for call_id, stage, attempt in lapsed:
+        _close_lapsed(sessions, settings, call_id, stage, attempt)
+    with unit_of_work(sessions) as session:
+        if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
+            return []
+        overdue = StageRuns(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
+        hints = [hint_for(Calls(session).get(call_id), stage) for call_id, stage in overdue]
+    if lapsed or hints:
+        log.info("swept", leases_lapsed=len(lapsed), hints_sent=len(hints))
+    return hints
+
+
+def _close_lapsed(
+    sessions: sessionmaker[Session],
+    settings: PipelineSettings,
+    call_id: UUID,
+    stage: Stage,
+    attempt: int,
+) -> None:
+    """One call a transaction, its row locked first as everywhere."""
+    with unit_of_work(sessions) as session:
+        call = Calls(session).lock_or_none(call_id)
+        if call is not None and StageRuns(session).has_lapsed(call_id, stage, attempt):
+            close_attempt(session, call, stage, attempt, WorkerLostError(), settings)
+
+
+def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[Hint]:
+    """Queue again what `worker` has in hand and will not finish; the hints to send."""
+    with unit_of_work(sessions) as session:
+        returned = StageRuns(session).hand_back(worker)
+        return [hint_for(Calls(session).get(call_id), stage) for call_id, stage in returned]

@@ -1,0 +1,22 @@
+"""The base of all stage tasks."""
+
+from uuid import UUID
+
+from celery import Task
+
+from callytics.domain.stages import Stage
+from callytics.services.stage import run_stage
+from tasks.context import current
+
+
+class StageTask(Task):  # type: ignore[misc]  # celery is untyped
+    """A task instance is shared between runs: no state on `self`."""
+
+    abstract = True
+
+    def run_stage(self, stage: Stage, call_id: str) -> str:
+        """Run `stage`; the rest of the chain is cut where it would find nothing to do."""
+        outcome = run_stage(current(), stage, UUID(call_id))
+        if not outcome.carries_on:
+            self.request.chain = None
+        return outcome.value

@@ -1,0 +1,12 @@
+"""The task of the stage `diarize`."""
+
+from celery import shared_task
+
+from callytics.domain.stages import Stage
+from callytics.queueing.queues import TaskName
+from tasks.base import StageTask
+
+
+@shared_task(bind=True, base=StageTask, name=TaskName.DIARIZE.value)  # type: ignore[untyped-decorator]
+def diarize(self: StageTask, *, call_id: str) -> str:
+    return self.run_stage(Stage.DIARIZE, call_id)

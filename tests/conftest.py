@@ -1,0 +1,169 @@
+"""What every test may ask for: real PostgreSQL and Valkey, settings bound to them, and no way outside.
+
+The servers start when the first test of a session asks for them. Each test has a database of its own,
+copied from a migrated one, and an empty Valkey.
+"""
+
+import ipaddress
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.db import migrate
+from callytics.db.engine import make_engine, make_sessions
+from callytics.embedded.postgres import Postgres
+from callytics.embedded.process import free_port, running
+from callytics.embedded.valkey import Valkey
+from callytics.settings import Settings, get_settings
+
+
+def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `host` spells out; None for a name."""
+    try:
+        return ipaddress.ip_address(host.decode() if isinstance(host, bytes) else str(host))
+    except ValueError:
+        return None
+
+
+def _refuse_the_outside(event: str, arguments: tuple[Any, ...]) -> None:
+    """Fail a test that looks up a name or sends to an address beyond this machine."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+        refused = host not in {None, "localhost", b"localhost"} and _address(host) is None
+    elif event in {"socket.connect", "socket.sendto"} and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+        refused = host != "localhost" and not getattr(_address(host), "is_loopback", False)
+    else:
+        return
+    if refused:
+        pytest.fail(f"A test reached for the outside: {event} {host!r}")
+
+
+sys.addaudithook(_refuse_the_outside)
+
+
+@pytest.fixture(autouse=True)
+def _default_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the person who runs the tests has configured says nothing here, but for the model files."""
+    for name in list(os.environ):
+        if name.startswith("CALLYTICS_") and name != "CALLYTICS_MODEL_DIR":
+            monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server whose data need not outlive the machine."""
+    directory = tmp_path_factory.mktemp("postgres")
+    server = Postgres(
+        directory=directory,
+        port=free_port(),
+        password=secrets.token_hex(),
+        settings={"fsync": "off", "max_connections": "200"},
+    )
+    with running(server.process(), directory / "log"):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _admin(postgres: Postgres) -> Iterator[Engine]:
+    engine = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _migrated(postgres: Postgres, _admin: Engine) -> str:
+    """Name of a migrated database that tests copy; nobody stays connected to it."""
+    with _admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE migrated"))
+    engine = create_engine(postgres.url("migrated"))
+    migrate.upgrade(engine)
+    engine.dispose()
+    return "migrated"
+
+
+@pytest.fixture
+def empty_database_url(postgres: Postgres, _admin: Engine) -> Iterator[str]:
+    """A database without a table."""
+    yield from _database(postgres, _admin, "template0")
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, _admin: Engine, _migrated: str) -> Iterator[str]:
+    """A database at the newest version, for this test alone."""
+    yield from _database(postgres, _admin, _migrated)
+
+
+def _database(postgres: Postgres, admin: Engine, template: str) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield postgres.url(name)
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    directory = tmp_path_factory.mktemp("valkey")
+    server = Valkey(directory=directory, port=free_port(), password=secrets.token_hex())
+    with running(server.process(), directory / "log"):
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: Valkey) -> Iterator[str]:
+    """A Valkey that is empty when the test begins, and that one test at a time has."""
+    yield valkey.url
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Defaults, bound to this test's servers and to a state directory of its own."""
+    return Settings(
+        database_url=SecretStr(database_url),
+        redis_url=SecretStr(redis_url),
+        secret_key=SecretStr(Fernet.generate_key().decode()),
+        state_dir=tmp_path / "state",
+    )
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment by which a process that a test starts finds the same `settings`."""
+    urls = (settings.database_url, settings.redis_url, settings.secret_key)
+    names = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
+    given = {
+        f"CALLYTICS_{name}": secret.get_secret_value()
+        for name, secret in zip(names, urls, strict=True)
+        if secret
+    }
+    return {**os.environ, **given, "CALLYTICS_STATE_DIR": str(settings.state_dir)}
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    engine = make_engine(settings, application="test")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    return make_sessions(engine)

@@ -1,0 +1,33 @@
+"""`python -m workers --queues stt`: one worker. The environment is pinned before anything is imported."""
+
+import argparse
+import os
+import sys
+
+from callytics.domain.stages import Queue
+from callytics.errors import CallyticsError
+from callytics.settings import get_settings
+from workers.pinning import environment
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument(
+        "--queues",
+        required=True,
+        type=lambda value: [Queue(name.strip()) for name in value.split(",")],
+        help=f"comma-separated: {', '.join(Queue)}",
+    )
+    queues = parser.parse_args().queues
+    try:
+        os.environ.update(environment(queues, get_settings()))
+        from workers.app import run  # noqa: PLC0415 (after the pinning)
+
+        return run(queues)
+    except CallyticsError as error:
+        print(error.detail, file=sys.stderr)  # noqa: T201 (nothing is set up yet)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

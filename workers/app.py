@@ -1,0 +1,157 @@
+"""The main process of a worker: it takes messages only for stages whose models are warm."""
+
+import os
+import socket
+from collections.abc import Sequence
+from threading import Thread
+from time import sleep
+from typing import Any
+
+import structlog
+from celery import Celery, bootsteps, signals
+from celery.worker.consumer import Consumer
+from celery.worker.consumer.tasks import Tasks
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.db.engine import make_engine, make_sessions, unit_of_work
+from callytics.db.heartbeats import Heartbeats
+from callytics.domain.stages import Queue
+from callytics.logs import configure
+from callytics.queueing.app import make_celery
+from callytics.queueing.dispatch import make_send
+from callytics.services.upkeep import hand_back
+from callytics.settings import Settings, get_settings
+from workers.preload import all_ready
+from workers.process import QUEUES_VARIABLE, Serving
+from workers.works import WorkFactory, Works, stages_of
+
+log = structlog.get_logger(__name__)
+
+LIGHT = frozenset({Queue.CONTROL, Queue.SLM})
+"""Queues whose work is waiting for a server: threads of the main process serve them."""
+
+
+def run(
+    queues: Sequence[Queue],
+    *,
+    factory: type[WorkFactory] = Works,
+    child: str = "workers.child",
+) -> int:
+    """Serve `queues` until told to stop; the exit status.
+
+    `factory` says how stages are run; `child` is the module that a pool's child imports: it registers
+    the tasks, and `factory` once more, since the child is a fresh interpreter.
+    """
+    settings = get_settings()
+    configure(settings)
+    os.environ[QUEUES_VARIABLE] = ",".join(queues)
+    app = make_celery(settings)
+    app.conf.imports = (child,)
+    app.amqp.queues.select([queue.value for queue in queues])
+    name = f"{'+'.join(queues)}-{os.getpid()}@{socket.gethostname()}"
+    threaded = LIGHT.issuperset(queues)
+    app.loader.import_default_modules()
+    serving = Serving(name, factory(settings), exclusive=False) if threaded else None
+    _give_back_when_stopped_in_mid_stage(app, settings, name)
+    app.steps["consumer"].add(Gate)
+    worker = app.Worker(
+        hostname=name,
+        pool="threads" if threaded else "prefork",
+        concurrency=settings.worker(queues[0]).concurrency if threaded else 1,
+        max_tasks_per_child=None if threaded else _recycle_after(queues, settings),
+        loglevel=settings.log_level,
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+    worker.start()
+    if serving:
+        serving.stop()
+    return int(worker.exitcode or 0)
+
+
+def _recycle_after(queues: Sequence[Queue], settings: Settings) -> int | None:
+    limits = [settings.worker(queue).recycle_after for queue in queues]
+    return min((limit for limit in limits if limit), default=None)
+
+
+def _give_back_when_stopped_in_mid_stage(app: Celery, settings: Settings, worker: str) -> None:
+    """On SIGTERM Celery lets the stage in hand finish; one that takes too long is handed back.
+
+    (Celery's own soft shutdown always sleeps its whole timeout, also when the work ends at once.)
+    """
+
+    def give_back() -> None:
+        sleep(settings.pipeline.stop_grace_s)
+        sessions = make_sessions(make_engine(settings, application=f"callytics-{worker}"))
+        make_send(app)(hand_back(sessions, worker))
+        log.warning("stage_handed_back", worker=worker)
+        os._exit(0)  # the child dies with its parent
+
+    @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
+    def start_clock(**_: Any) -> None:
+        Thread(target=give_back, name="give-back", daemon=True).start()
+
+
+class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
+    """Consumes a queue only while the models of all its stages are warm.
+
+    The process that runs the stages writes its state to the heartbeat row; this one reads it there,
+    as everybody does. A child that was replaced (recycled, killed) starts again from nothing, so its
+    queues are left until it is ready: their messages go to other workers meanwhile.
+    """
+
+    requires = (Tasks,)
+    LOOK_EVERY_S = 0.25
+
+    def __init__(self, consumer: Consumer, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        settings = get_settings()
+        self._queues = [Queue(name) for name in os.environ[QUEUES_VARIABLE].split(",")]
+        self._sessions = make_sessions(make_engine(settings, application="callytics-gate"))
+        self._worker: str = consumer.hostname
+        self._open = set(self._queues)
+        self._warm_pid: int | None = None
+
+    def start(self, consumer: Consumer) -> None:
+        self._open = set(self._queues)
+        self._warm_pid = None
+        self._look(consumer)
+        consumer.timer.call_repeatedly(self.LOOK_EVERY_S, self._look, (consumer,))
+
+    def _look(self, consumer: Consumer) -> None:
+        if self._warm_pid is not None and self._warm_pid in _pids(consumer):
+            return
+        ready = _ready_queues(self._sessions, self._worker, self._queues, _pids(consumer))
+        if ready is None:
+            return
+        pid, queues = ready
+        for queue in self._open - queues:
+            consumer.cancel_task_queue(queue.value)
+        for queue in queues - self._open:
+            consumer.add_task_queue(queue.value)
+        self._open = queues
+        self._warm_pid = pid if queues == set(self._queues) else None
+
+
+def _pids(consumer: Consumer) -> set[int]:
+    """The processes that run this worker's stages."""
+    pool = getattr(consumer.pool, "_pool", None)
+    children = getattr(pool, "_pool", None)
+    return {child.pid for child in children} if children is not None else {os.getpid()}
+
+
+def _ready_queues(
+    sessions: sessionmaker[Session], worker: str, queues: Sequence[Queue], pids: set[int]
+) -> tuple[int, set[Queue]] | None:
+    """The process that serves and the queues it can serve now; None while the database is away."""
+    try:
+        with unit_of_work(sessions) as session:
+            row = Heartbeats(session).get(worker)
+    except SQLAlchemyError as error:
+        log.warning("gate_cannot_look", error=type(error).__name__)
+        return None
+    if row is None or row.pid not in pids:
+        return 0, set()
+    return row.pid, {queue for queue in queues if all_ready(row.models, stages_of([queue]))}

@@ -1,0 +1,97 @@
+"""The process that runs stages: it loads the models, then serves. The pool's child imports this."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from celery import signals
+
+from callytics.db.engine import make_engine, make_sessions
+from callytics.domain.stages import Queue, Stage
+from callytics.logs import configure
+from callytics.ports import Model
+from callytics.queueing.app import make_celery
+from callytics.queueing.dispatch import make_send
+from callytics.services.stage import StageContext, StageWork
+from callytics.settings import get_settings
+from tasks.context import set_current
+from workers.heartbeat import Heartbeat
+from workers.pinning import limit_gpu_memory, memory_fraction
+from workers.preload import Preloader
+from workers.works import WorkFactory, stages_of
+
+QUEUES_VARIABLE = "CALLYTICS_WORKER_QUEUES"
+"""How the main process tells its child, a fresh interpreter, what it serves."""
+
+
+def served_queues() -> Sequence[Queue]:
+    return [Queue(name) for name in os.environ[QUEUES_VARIABLE].split(",")]
+
+
+class Serving:
+    """One process's models, works and heartbeat."""
+
+    def __init__(self, worker: str, factory: WorkFactory, *, exclusive: bool) -> None:
+        """Returns when every model is warm or has failed once; a failed one is tried again behind."""
+        settings = get_settings()
+        queues = served_queues()
+        if (share := memory_fraction(queues, settings)) is not None:
+            limit_gpu_memory(share)
+        self._factory = factory
+        self._works: dict[Stage, StageWork] = {}
+        self._preloader = Preloader(
+            {
+                stage: partial(factory.load, stage)
+                for stage in stages_of(queues)
+                if factory.needs_model(stage)
+            },
+            on_ready=self._add_work,
+        )
+        sessions = make_sessions(make_engine(settings, application=f"callytics-{worker}"))
+        device = os.environ.get("CUDA_VISIBLE_DEVICES") or "cpu"
+        self._heartbeat = Heartbeat(sessions, worker, queues, device, self._say)
+        self._heartbeat.start()
+        for stage in stages_of(queues):
+            if not factory.needs_model(stage):
+                self._add_work(stage, None)
+        set_current(
+            StageContext(
+                sessions=sessions,
+                works=self._works,
+                store=factory.store,
+                send=make_send(make_celery(settings)),
+                worker=worker,
+                exclusive=exclusive,
+                settings=settings.pipeline,
+            )
+        )
+        self._preloader.start()
+        self._preloader.wait_until_settled()
+
+    def stop(self) -> None:
+        self._heartbeat.stop()
+
+    def _add_work(self, stage: Stage, model: Model | None) -> None:
+        self._works[stage] = self._factory.make(stage, model)
+
+    def _say(self) -> tuple[str, Mapping[str, Any]]:
+        states = self._preloader.states
+        return self._preloader.state, {stage: asdict(state) for stage, state in states.items()}
+
+
+def serve_in_children(make_factory: type[WorkFactory]) -> None:
+    """Have every pool child of this worker serve with the works of `make_factory`."""
+    serving: list[Serving] = []
+
+    @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
+    def start(sender: str, **_: Any) -> None:
+        settings = get_settings()
+        configure(settings)
+        serving.append(Serving(sender, make_factory(settings), exclusive=True))
+
+    @signals.worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
+    def stop(**_: Any) -> None:
+        for one in serving:
+            one.stop()

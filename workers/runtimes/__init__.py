@@ -1,0 +1,131 @@
+"""The models' runtimes: one file a family, looked up by name and imported only when asked for.
+
+A runtime class has a classmethod `load` (see `Runtime`), an `info`, a `warm_up`, and the methods of
+the port that it implements (`callytics/ports.py`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from callytics.domain.stages import SPECS, Stage
+from callytics.errors import ConfigurationError
+from callytics.model_files import resolve
+from callytics.ports import Model
+from callytics.settings import ModelSettings, ModelsSettings, Settings
+
+
+class Runtime(Protocol):
+    @classmethod
+    def load(
+        cls,
+        model: ModelSettings,
+        *,
+        where: Path | str,
+        device: str,
+        threads: int | None,
+        settings: Settings,
+    ) -> Model:
+        """Load `model` from `where` (a local folder, or a hub id) onto `device` (`cpu` or `cuda`).
+
+        `threads` bounds the CPU threads of its mathematics; None is the library's own choice.
+        `settings` is for what belongs to no single model: tokens and addresses.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeSpec:
+    """Where a runtime's class stands, and what its model needs.
+
+    `engine` is the library whose sight of a GPU counts; None: the model is never on a GPU here.
+    `files` is False where the model comes with a library or runs on a server.
+    """
+
+    target: str
+    engine: str | None = None
+    files: bool = True
+
+
+RUNTIMES: Mapping[str, RuntimeSpec] = {
+    "faster-whisper": RuntimeSpec(
+        target="workers.runtimes.faster_whisper:FasterWhisper", engine="ctranslate2"
+    ),
+    "pyannote": RuntimeSpec(target="workers.runtimes.pyannote:Pyannote", engine="torch"),
+    "kiwi": RuntimeSpec(target="workers.runtimes.kiwi:Kiwi", files=False),
+    "t5": RuntimeSpec(target="workers.runtimes.t5:T5", engine="torch"),
+    "onnx": RuntimeSpec(target="workers.runtimes.onnx:OnnxClassifier", engine="onnxruntime"),
+    "transformers": RuntimeSpec(
+        target="workers.runtimes.transformers:TransformersClassifier", engine="torch"
+    ),
+    "openai": RuntimeSpec(target="workers.runtimes.openai:OpenAI", files=False),
+}
+
+
+def load(task: str, settings: Settings) -> Model:
+    """The model configured for `task` (a field of ModelsSettings), loaded but not warmed up.
+
+    Raises ConfigurationError for an unknown task or runtime or a GPU that is not there, and
+    ModelUnavailableError where the model's files are missing; a library's own errors pass through.
+    """
+    if task not in ModelsSettings.model_fields:
+        raise ConfigurationError(f"There is no model for `{task}`.")
+    model: ModelSettings = getattr(settings.models, task)
+    spec = spec_of(model.runtime)
+    return import_runtime(spec).load(
+        model,
+        where=resolve(model.model, settings) if spec.files else model.model,
+        device=choose_device(model.device, spec.engine),
+        threads=settings.worker(SPECS[Stage(task)].queue).threads,
+        settings=settings,
+    )
+
+
+def spec_of(runtime: str) -> RuntimeSpec:
+    try:
+        return RUNTIMES[runtime]
+    except KeyError:
+        known = ", ".join(RUNTIMES)
+        raise ConfigurationError(f"No runtime is called `{runtime}`; there are {known}.") from None
+
+
+def import_runtime(spec: RuntimeSpec) -> type[Runtime]:
+    module, _, name = spec.target.partition(":")
+    return cast("type[Runtime]", getattr(import_module(module), name))
+
+
+def choose_device(wanted: str, engine: str | None) -> str:
+    """`cpu` or `cuda`; `auto` is the GPU that this process was given, if `engine` can use one."""
+    if wanted == "cpu" or engine is None:
+        return "cpu"
+    if _SEES_CUDA[engine]():
+        return "cuda"
+    if wanted == "cuda":
+        raise ConfigurationError("The model is to run on a GPU, and this process sees none.")
+    return "cpu"
+
+
+def _ctranslate2_sees_cuda() -> bool:
+    import ctranslate2
+
+    return bool(ctranslate2.get_cuda_device_count())
+
+
+def _torch_sees_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _onnxruntime_sees_cuda() -> bool:
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+_SEES_CUDA: Mapping[str, Callable[[], bool]] = {
+    "ctranslate2": _ctranslate2_sees_cuda,
+    "torch": _torch_sees_cuda,
+    "onnxruntime": _onnxruntime_sees_cuda,
+}
