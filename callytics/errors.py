@@ -49,6 +49,36 @@ class InvalidRequestError(CallyticsError):
     code = "invalid_request"
 
 
+class MalformedRequestError(CallyticsError):
+    """The body cannot be read as what its Content-Type says."""
+
+    code = "malformed_request"
+
+
+class UnsupportedMediaTypeError(CallyticsError):
+    """This path does not take a body of this Content-Type."""
+
+    code = "unsupported_media_type"
+
+
+class RequestTooLargeError(CallyticsError):
+    """The body is larger than this path takes."""
+
+    code = "request_too_large"
+
+
+class NotFoundError(CallyticsError):
+    """There is nothing at this address."""
+
+    code = "not_found"
+
+
+class MethodNotAllowedError(CallyticsError):
+    """This address does not take this method."""
+
+    code = "method_not_allowed"
+
+
 class UnknownStageError(InvalidRequestError):
     """There is no such stage."""
 
@@ -89,6 +119,12 @@ class CallRunningError(CallyticsError):
     """The call is still running; wait for its end or cancel it first."""
 
     code = "call_running"
+
+
+class CallCancelledError(CallyticsError):
+    """The call was cancelled before its analysis was done."""
+
+    code = "call_cancelled"
 
 
 class StageNotInCallError(CallyticsError):
@@ -172,12 +208,6 @@ class AudioUrlForbiddenError(UnusableAudioError):
     code = "audio_url_forbidden"
 
 
-class AudioUrlUnreachableError(UnusableAudioError):
-    """`audio_url` cannot be fetched."""
-
-    code = "audio_url_unreachable"
-
-
 # --- stages ------------------------------------------------------------------------------------
 
 
@@ -185,6 +215,12 @@ class RetryableStageError(CallyticsError):
     """The stage failed in a way that another try may mend."""
 
     code = "stage_failed"
+
+
+class AudioUrlUnreachableError(RetryableStageError):
+    """`audio_url` cannot be fetched."""
+
+    code = "audio_url_unreachable"
 
 
 class StageTimeoutError(RetryableStageError):
@@ -212,6 +248,12 @@ class StageAbandonedError(CallyticsError):
 
 
 # --- models and servers ------------------------------------------------------------------------
+
+
+class UnavailableError(CallyticsError):
+    """A server that this one rests on does not answer; try again soon."""
+
+    code = "unavailable"
 
 
 class ModelsNotReadyError(CallyticsError):

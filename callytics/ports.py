@@ -3,9 +3,10 @@
 Implementations stand in `workers/runtimes` (models) and `callytics/adapters` (stores, clients).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -123,13 +124,18 @@ class VoiceActivity(Protocol):
         """Where somebody speaks, in order, without overlap."""
 
 
+INCOMING = "incoming/"
+"""Where uploads lie until their call is accepted; what is left there belongs to no call."""
+
+
 class AudioStore(Protocol):
     """Objects by key: originals and prepared channels. Keys are relative, with `/` between parts."""
 
     def write(self, key: str, chunks: Iterable[bytes]) -> None:
         """Store `chunks` under `key`, replacing what was there; all of it or, on an error, nothing."""
 
-    def move(self, source: str, target: str) -> None: ...
+    def move(self, source: str, target: str) -> None:
+        """Give the object another key; raises AudioMissingError."""
 
     def open_local(self, key: str) -> AbstractContextManager[Path]:
         """A local file with the object's bytes, read-only; raises AudioMissingError."""
@@ -139,3 +145,23 @@ class AudioStore(Protocol):
 
     def delete_prefix(self, prefix: str) -> int:
         """Delete every object below `prefix`; the number deleted. Deleting twice is harmless."""
+
+
+class UploadStore(AudioStore, Protocol):
+    """An audio store that takes uploads too."""
+
+    async def receive(self, key: str, chunks: AsyncIterable[bytes]) -> None:
+        """As `write`, for chunks that arrive over the network: no thread waits for them."""
+
+
+class AudioFetcher(Protocol):
+    """Fetches what an `audio_url` names, from public addresses only."""
+
+    def check(self, url: str) -> None:
+        """Raise AudioUrlForbiddenError or AudioUrlUnreachableError if `fetch` would, without fetching."""
+
+    def fetch(self, url: str) -> Iterator[bytes]:
+        """The bytes at `url` in chunks; raises beside these two AudioTooLargeError."""
+
+    def delete_older(self, prefix: str, age: timedelta) -> int:
+        """Delete the objects below `prefix` that were written longer than `age` ago; the number."""

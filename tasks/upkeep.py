@@ -1,10 +1,13 @@
 """What beat asks for."""
 
+from datetime import timedelta
+
 from celery import shared_task
 
 from callytics.queueing.queues import TaskName
 from callytics.services.upkeep import sweep as sweep_calls
 from callytics.services.upkeep import tidy as tidy_leftovers
+from callytics.settings import get_settings
 from tasks.context import current
 
 
@@ -18,4 +21,5 @@ def sweep() -> None:
 @shared_task(name=TaskName.TIDY.value)  # type: ignore[untyped-decorator]
 def tidy() -> None:
     context = current()
-    tidy_leftovers(context.sessions, context.store)
+    ttl = timedelta(hours=get_settings().api.idempotency_ttl_h)
+    tidy_leftovers(context.sessions, context.store, ttl)

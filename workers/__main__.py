@@ -22,8 +22,9 @@ def main() -> int:
     try:
         os.environ.update(environment(queues, get_settings()))
         from workers.app import run  # noqa: PLC0415 (after the pinning)
+        from workers.works import Works  # noqa: PLC0415
 
-        return run(queues)
+        return run(queues, factory=Works, child="workers.child")
     except CallyticsError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 (nothing is set up yet)
         return 2

@@ -22,9 +22,10 @@ from callytics.queueing.app import make_celery
 from callytics.queueing.dispatch import make_send
 from callytics.services.upkeep import hand_back
 from callytics.settings import Settings, get_settings
-from workers.preload import all_ready
+from tasks import TASK_MODULES
+from workers.factory import WorkFactory, stages_of
+from workers.preload import SERVING_STATES, all_ready
 from workers.process import QUEUES_VARIABLE, Serving
-from workers.works import WorkFactory, Works, stages_of
 
 log = structlog.get_logger(__name__)
 
@@ -32,22 +33,17 @@ LIGHT = frozenset({Queue.CONTROL, Queue.SLM})
 """Queues whose work is waiting for a server: threads of the main process serve them."""
 
 
-def run(
-    queues: Sequence[Queue],
-    *,
-    factory: type[WorkFactory] = Works,
-    child: str = "workers.child",
-) -> int:
+def run(queues: Sequence[Queue], *, factory: type[WorkFactory], child: str) -> int:
     """Serve `queues` until told to stop; the exit status.
 
-    `factory` says how stages are run; `child` is the module that a pool's child imports: it registers
-    the tasks, and `factory` once more, since the child is a fresh interpreter.
+    `factory` says how stages are run; `child` is the module that says so to a pool's child, which is a
+    fresh interpreter.
     """
     settings = get_settings()
     configure(settings)
     os.environ[QUEUES_VARIABLE] = ",".join(queues)
     app = make_celery(settings)
-    app.conf.imports = (child,)
+    app.conf.imports = (*TASK_MODULES, child)
     app.amqp.queues.select([queue.value for queue in queues])
     name = f"{'+'.join(queues)}-{os.getpid()}@{socket.gethostname()}"
     threaded = LIGHT.issuperset(queues)
@@ -152,6 +148,6 @@ def _ready_queues(
     except SQLAlchemyError as error:
         log.warning("gate_cannot_look", error=type(error).__name__)
         return None
-    if row is None or row.pid not in pids:
+    if row is None or row.pid not in pids or row.state not in SERVING_STATES:
         return 0, set()
     return row.pid, {queue for queue in queues if all_ready(row.models, stages_of([queue]))}

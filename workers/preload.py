@@ -17,6 +17,8 @@ from callytics.ports import Model
 log = structlog.get_logger(__name__)
 
 LOADING, WARMING, READY, FAILED = "loading", "warming", "ready", "failed"
+SERVING_STATES = frozenset({READY, FAILED})
+"""Every model has been tried, and those that loaded serve."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +69,15 @@ class Preloader:
 
     @property
     def state(self) -> str:
-        """Of the worker as a whole: the least ready of its models."""
+        """Of the worker as a whole.
+
+        `loading`, then `warming`, until every model has been tried; from then on the worker serves
+        what it can: `ready` with all its models, `failed` with some.
+        """
         found = {state.status for state in self.states.values()}
-        return next((s for s in (FAILED, LOADING, WARMING) if s in found), READY)
+        if all(event.is_set() for event in self._settled.values()):
+            return READY if found <= {READY} else FAILED
+        return LOADING if LOADING in found else WARMING
 
     def _load_until_it_works(self, name: Stage) -> None:
         retrying = Retrying(

@@ -17,10 +17,10 @@ from callytics.queueing.dispatch import make_send
 from callytics.services.stage import StageContext, StageWork
 from callytics.settings import get_settings
 from tasks.context import set_current
+from workers.factory import WorkFactory, stages_of
 from workers.heartbeat import Heartbeat
 from workers.pinning import limit_gpu_memory, memory_fraction
 from workers.preload import Preloader
-from workers.works import WorkFactory, stages_of
 
 QUEUES_VARIABLE = "CALLYTICS_WORKER_QUEUES"
 """How the main process tells its child, a fresh interpreter, what it serves."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 
 from callytics.adapters.audio_store import make_audio_store
 from callytics.adapters.fetch import HttpFetcher
-from callytics.domain.stages import PIPELINE, SPECS, Queue, Stage
+from callytics.domain.stages import Stage
 from callytics.ports import AudioStore, Model
 from callytics.services.stage import StageWork
 from callytics.services.stages.diarize import Diarize
@@ -19,19 +19,3 @@ from callytics.settings import Settings
 from workers.runtimes import load
 
 
-def stages_of(queues: Sequence[Queue]) -> tuple[Stage, ...]:
-    return tuple(spec.stage for spec in PIPELINE if spec.queue in queues)
-
-
-class WorkFactory(Protocol):
-    """Makes the works of a worker process, and the models that they need."""
-
-    store: AudioStore
-
-    def __init__(self, settings: Settings) -> None: ...
-
-    def needs_model(self, stage: Stage) -> bool: ...
-
-    def load(self, stage: Stage) -> Model: ...
-
-    def make(self, stage: Stage, model: Model | None) -> StageWork: ...

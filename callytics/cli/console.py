@@ -2,14 +2,19 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
-PIPE_WIDTH = 100
-"""Columns where no terminal says how many there are."""
+UNFOLDED = 10_000
+"""Columns where there is no terminal: a row stays one line, for grep."""
+
+READING_WIDTH = 100
+"""Columns that running text takes at most."""
 
 
 @cache
@@ -26,22 +31,48 @@ def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 
     console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(
-        stderr=stderr, highlight=False, width=PIPE_WIDTH
-    )
+    if not console.is_terminal:
+        console.width = UNFOLDED
+    return console
 
 
-def say(message: str) -> None:
-    """A line for the person at the terminal; `message` may hold Rich markup."""
-    stderr().print(message, soft_wrap=True)
+def say(message: str, style: str = "") -> None:
+    """A line for the person at the terminal."""
+    from rich.text import Text
+
+    stderr().print(Text(message, style), soft_wrap=True)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """One JSON document on stdout; `indent` None makes it one line."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
-    sys.stdout.write(text + "\n")
+    print_plain(json.dumps(value, ensure_ascii=False, indent=indent, default=str))
 
 
 def print_plain(text: str) -> None:
     """`text` on stdout as it is: no markup, no wrapping."""
     sys.stdout.write(text + "\n")
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Rows under headings, on stdout. Cells may be folded, but are never cut: one can copy them."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    stdout().print(table)
+
+
+def _cell(value: object) -> "Text":
+    """`value` as it is: what comes from elsewhere is never read as markup."""
+    from rich.text import Text
+
+    return value if isinstance(value, Text) else Text("" if value is None else str(value))
+
+
+def colored(text: str, style: str) -> "Text":
+    from rich.text import Text
+
+    return Text(text, style)

@@ -59,7 +59,7 @@ def _sentence(status: int, problem: dict[str, Any]) -> str:
     return f"{said or f'The server answered with status {status}.'}" + (f" ({code})" if code else "")
 
 
-def explain(error: Exception, *, debug_hint: str) -> tuple[str, ExitCode]:
+def explain(error: Exception) -> tuple[str, ExitCode]:
     """The sentence to show for `error`, and the code to end with."""
     if isinstance(error, CommandError):
         return str(error), error.exit_code
@@ -69,4 +69,4 @@ def explain(error: Exception, *, debug_hint: str) -> tuple[str, ExitCode]:
         named = f"{error.filename}: " if error.filename else ""
         return f"{named}{error.strerror}", ExitCode.FAILED
     # The text of an unforeseen error may hold an address with a password: only its type is shown.
-    return f"Unforeseen {type(error).__name__}. {debug_hint}", ExitCode.FAILED
+    return f"Unforeseen {type(error).__name__}. Run `callytics --debug ...` to see where.", ExitCode.FAILED

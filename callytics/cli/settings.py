@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from callytics.cli import local
-from callytics.cli.console import print_json, print_plain, stdout
+from callytics.cli.console import colored, print_json, print_plain, print_table
 from callytics.cli.options import Json
 from callytics.cli.problems import EPILOG, CommandError, ExitCode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from rich.text import Text
 
     from callytics.settings import Settings
 
@@ -22,13 +23,10 @@ app = typer.Typer(no_args_is_help=True, epilog=EPILOG)
 
 MASK = "********"
 
-DERIVED: Mapping[str, tuple[Callable[["Settings"], str], str]] = {
-    "api_url": (lambda found: found.api.url, "Address that clients reach the API by."),
-    "flower_url": (
-        lambda found: f"http://{found.flower.host}:{found.flower.port}",
-        "Address of Flower.",
-    ),
-    "audio_store_url": (lambda found: found.audio_store_url, "Where audio lies."),
+DERIVED: Mapping[str, Callable[["Settings"], str]] = {
+    "api_url": lambda found: found.api.url,
+    "flower_url": lambda found: f"http://{found.flower.host}:{found.flower.port}",
+    "audio_store_url": lambda found: found.audio_store_url,
 }
 """Names that are no setting of their own, but what people ask for."""
 
@@ -39,7 +37,6 @@ class Entry:
     value: Any
     """Plain JSON; a secret in clear."""
     secret: bool = False
-    help: str = ""
 
     @property
     def shown(self) -> Any:
@@ -48,8 +45,8 @@ class Entry:
 
 def entries(settings: "Settings") -> Iterator[Entry]:
     """Every setting by its dotted name, as `CALLYTICS_A__B` is `a.b`."""
-    for name, (value, help_text) in DERIVED.items():
-        yield Entry(name=name, value=value(settings), help=help_text)
+    for name, value in DERIVED.items():
+        yield Entry(name=name, value=value(settings))
     yield from _entries(settings, "")
 
 
@@ -57,7 +54,7 @@ def _entries(block: "BaseModel", prefix: str) -> Iterator[Entry]:
     from pydantic import BaseModel, SecretStr
 
     plain = block.model_dump(mode="json")
-    for name, field in type(block).model_fields.items():
+    for name in type(block).model_fields:
         value = getattr(block, name)
         if isinstance(value, BaseModel):
             yield from _entries(value, f"{prefix}{name}.")
@@ -70,7 +67,6 @@ def _entries(block: "BaseModel", prefix: str) -> Iterator[Entry]:
                 name=f"{prefix}{name}",
                 value=value.get_secret_value() if secret else plain[name],
                 secret=secret,
-                help=" ".join((field.description or "").split()),
             )
 
 
@@ -81,20 +77,12 @@ def show(*, as_json: Json = False) -> None:
     if as_json:
         print_json({entry.name: entry.shown for entry in found})
     else:
-        _print_table(found)
+        print_table(("setting", "value"), ((entry.name, _shown(entry)) for entry in found))
 
 
-def _print_table(found: list[Entry]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _shown(entry: Entry) -> "Text":
+    return colored("not set", "dim") if entry.value is None else colored(_text(entry.shown), "")
 
-    table = Table("name", "value", "what it is", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
-    for entry in found:
-        value = Text("not set", style="dim") if entry.shown is None else Text(_text(entry.shown))
-        value.overflow = "fold"
-        table.add_row(Text(entry.name, style="bold"), value, Text(entry.help, style="dim"))
-    stdout().print(table)
 
 
 @app.command()

@@ -53,9 +53,10 @@ class StageBoard:
 
     def __rich__(self) -> "RenderableType":
         from rich.table import Table
+        from rich.text import Text
 
         shown = sorted(self._calls, key=self._ended)[:MOST_COLUMNS]
-        table = Table("", *shown, box=None, pad_edge=False)
+        table = Table("", *map(Text, shown), box=None, pad_edge=False)
         for name in dict.fromkeys(name for title in shown for name in self._stages(title)):
             table.add_row(name, *(self._cell(title, name) for title in shown))
         if len(shown) < len(self._calls):

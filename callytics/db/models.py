@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from callytics.domain.job import JobStatus, Priority
+from callytics.domain.scopes import Scope
 from callytics.domain.stages import Stage, StageStatus
 from callytics.domain.transcript import Role
 
@@ -66,6 +67,7 @@ class Client(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]] = mapped_column(default=lambda: list(Scope))
     rate_limit_per_minute: Mapped[int | None]
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -210,6 +212,11 @@ class StageAttempt(Base):
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(64))
     """`done`, `abandoned`, or the code of the problem."""
+
+    # The log grows in order of time, so a few pages of BRIN find what ended lately.
+    __table_args__ = (
+        Index("ix_stage_attempts_finished_at", "finished_at", postgresql_using="brin"),
+    )
 
 
 class CallTurn(Base):

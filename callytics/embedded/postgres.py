@@ -56,7 +56,7 @@ class Postgres:
     def _data(self) -> Path:
         return self.directory / "data"
 
-    def _answers(self) -> bool:
+    def _answers(self, _pid: int) -> bool:
         dsn = self.url().replace("+psycopg", "")
         with psycopg.connect(dsn, connect_timeout=2) as connection:
             return connection.execute("SELECT 1").fetchone() == (1,)

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from callytics.embedded import launch
 from callytics.errors import ConfigurationError
 
-POLL_S = 0.03
+POLL_S = 0.05
+LOG_BYTES = 10 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,9 +25,9 @@ class Process:
 
     name: str
     command: Sequence[str]
-    ready: Callable[[], bool] | None = None
-    """Asks the process itself, quickly; False or an exception: not yet. None: ready when it ended
-    with status 0, for a part that runs once."""
+    ready: Callable[[int], bool] | None = None
+    """Asks the process, whose pid it is given, within seconds; False or an exception: not yet. None, for
+    a part that runs once: ready when it has ended with status 0."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Laid over this process's environment."""
     needs: tuple[str, ...] = ()
@@ -39,9 +41,9 @@ class Process:
     def runs_once(self) -> bool:
         return self.ready is None
 
-    def is_ready(self) -> bool:
+    def is_ready(self, pid: int) -> bool:
         try:
-            return self.ready is not None and self.ready()
+            return self.ready is not None and self.ready(pid)
         except Exception:
             # Servers that are starting refuse in many ways; all of them mean "not yet".
             return False
@@ -55,15 +57,24 @@ def launched(command: Sequence[str], *, unprivileged: bool) -> list[str]:
     return [*launcher, "--", *command]
 
 
+def environment(process: Process) -> dict[str, str]:
+    return {**os.environ, **process.env}
+
+
+def open_log(path: Path) -> BinaryIO:
+    """The log to append to; a large one is put aside first, in the place of the one before."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".old.log"))
+    return path.open("ab")
+
+
 def free_port(preferred: int = 0) -> int:
     """`preferred` or the next port above it that nobody listens on at the loopback; 0: any."""
     for port in range(preferred, 65536) if preferred else (0,):
-        with socket.socket() as probe:
+        with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+            probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise ConfigurationError(f"No port from {preferred} on is free.")
 
@@ -71,7 +82,7 @@ def free_port(preferred: int = 0) -> int:
 @contextmanager
 def running(process: Process, log: Path, *, timeout_s: float = 30) -> Iterator[int]:
     """Run one process, ready inside the block: its pid. Start it from a thread that outlives it."""
-    with log.open("ab") as output, _start(process, output.fileno()) as child:
+    with open_log(log) as output, _start(process, output) as child:
         try:
             _wait_until_ready(process, child, log, timeout_s)
             yield child.pid
@@ -79,10 +90,10 @@ def running(process: Process, log: Path, *, timeout_s: float = 30) -> Iterator[i
             _stop(process, child)
 
 
-def _start(process: Process, output: int) -> subprocess.Popen[bytes]:
+def _start(process: Process, output: BinaryIO) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603
         launched(process.command, unprivileged=process.unprivileged),
-        env={**os.environ, **process.env},
+        env=environment(process),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -94,7 +105,7 @@ def _wait_until_ready(
     process: Process, child: subprocess.Popen[bytes], log: Path, timeout_s: float
 ) -> None:
     give_up_at = time.monotonic() + timeout_s
-    while not process.is_ready():
+    while not process.is_ready(child.pid):
         if child.poll() is not None:
             raise ConfigurationError(f"{process.name} ended with status {child.returncode}: {log}")
         if time.monotonic() > give_up_at:

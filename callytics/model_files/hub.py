@@ -1,4 +1,4 @@
-"""The model hub, where one can be reached. huggingface_hub is imported only when it is needed."""
+"""The model hub, where one can be reached. Its client comes with the model libraries, so not always."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ _REACH_TIMEOUT_S = 5.0
 
 def reachable() -> bool:
     """Whether the hub answers at all; asked before a download, never while a model loads."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants  # noqa: PLC0415
 
     if constants.is_offline_mode():
         return False
@@ -49,7 +49,7 @@ def cached(repo: str, settings: Settings) -> Path | None:
 
 
 def _snapshot(repo: str, settings: Settings, **options: Any) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
 
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     try:

@@ -1,6 +1,6 @@
 """Where a model's files are: a folder, a name in the model directory, or a hub id."""
 
-import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +17,8 @@ BUNDLED_RUNTIMES = frozenset({"kiwi"})
 
 SERVED_RUNTIMES = frozenset({"openai"})
 """Runtimes whose model another server loads, unless it is in the catalog: then ours serves it."""
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Found(StrEnum):
@@ -99,3 +101,62 @@ def check(settings: Settings, names: Iterable[str] | None = None) -> tuple[Check
     """Whether the files of the models `names` (None: those that are configured) are in order."""
     wanted = names or dict.fromkeys(model.model for _, model in configured(settings))
     return tuple(_check(name, settings) for name in wanted)
+
+
+def _folder(name: str, settings: Settings) -> Path | None:
+    candidates = (settings.model_dir / name, Path(name).expanduser())
+    return next((folder for folder in candidates if folder.is_dir()), None)
+
+
+def _is_hub_id(name: str) -> bool:
+    return _HUB_ID.fullmatch(name) is not None
+
+
+def _describe(task: str, model: ModelSettings, settings: Settings) -> ConfiguredModel:
+    entry = CATALOG.get(model.model)
+    found, path = _find(model, settings)
+    manifest = _manifest(path)
+    return ConfiguredModel(
+        task=task,
+        runtime=model.runtime,
+        model=model.model,
+        found=found,
+        path=path,
+        bytes=manifest.bytes if manifest else entry.bytes if entry else None,
+        licence=manifest.licence if manifest else entry.licence if entry else None,
+        revision=revision_of(path, None) if path else model.revision,
+    )
+
+
+def _find(model: ModelSettings, settings: Settings) -> tuple[Found, Path | None]:
+    if model.runtime in BUNDLED_RUNTIMES:
+        return Found.BUNDLED, None
+    folder = _folder(model.model, settings)
+    if folder is not None:
+        return Found.MODEL_DIR if _manifest(folder) else Found.FOLDER, folder
+    if not _is_hub_id(model.model):
+        return Found.MISSING, None
+    if model.runtime in SERVED_RUNTIMES:
+        return Found.SERVER, None
+    snapshot = hub.cached(model.model, settings)
+    return (Found.HUB_CACHE, snapshot) if snapshot else (Found.HUB, None)
+
+
+def _manifest(folder: Path | None) -> Manifest | None:
+    return ModelDirectory(root=folder.parent).manifest(folder.name) if folder else None
+
+
+def _check(name: str, settings: Settings) -> Checked:
+    model = next((model for _, model in configured(settings) if model.model == name), None)
+    found, folder = _find(model or ModelSettings(runtime="", model=name), settings)
+    return Checked(model=name, problem=_problem(name, found, folder))
+
+
+def _problem(name: str, found: Found, folder: Path | None) -> str | None:
+    if found is Found.MISSING or found is Found.HUB:
+        return f"not here; run `callytics models fetch {name}`"
+    manifest = _manifest(folder)
+    if folder is None or manifest is None:
+        return None
+    damaged = damaged_files(folder, manifest)
+    return f"damaged: {', '.join(damaged)}; delete {folder} and fetch it again" if damaged else None

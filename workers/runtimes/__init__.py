@@ -106,20 +106,23 @@ def choose_device(wanted: str, engine: str | None) -> str:
     return "cpu"
 
 
+# Each worker image carries only its own libraries, and only after its GPU is pinned may one look.
+
+
 def _ctranslate2_sees_cuda() -> bool:
-    import ctranslate2
+    import ctranslate2  # noqa: PLC0415
 
     return bool(ctranslate2.get_cuda_device_count())
 
 
 def _torch_sees_cuda() -> bool:
-    import torch
+    import torch  # noqa: PLC0415
 
     return torch.cuda.is_available()
 
 
 def _onnxruntime_sees_cuda() -> bool:
-    import onnxruntime
+    import onnxruntime  # noqa: PLC0415
 
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 

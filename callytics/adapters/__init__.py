@@ -1,0 +1,1 @@
+"""The world outside: stores and servers, behind the ports."""

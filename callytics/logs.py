@@ -1,0 +1,78 @@
+"""Structured logs: one JSON object a line, or lines for a person.
+
+What is logged are ids, names of things, counts and seconds; never what was said in a call, a key, or a
+telephone number.
+"""
+
+import logging
+import sys
+import traceback
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict
+
+from callytics.settings import Settings
+
+_SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def where(error: BaseException) -> list[str]:
+    """The innermost frames of `error` as `file:line function`."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _fault_without_text(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Type and place of an exception. Its text may quote the conversation: SQL errors show parameters."""
+    given = event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event.update(error=type(error).__name__, where=where(error))
+    return event
+
+
+def configure(settings: Settings) -> None:
+    """Send this process's logs, the libraries' too, to standard error in the configured form."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer()
+    )
+    structlog.configure(
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_SHARED,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _fault_without_text,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in ("celery", "kombu", "amqp", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+    # httpx and uvicorn log whole URLs, Celery every task with its arguments.
+    for name in (
+        "httpx",
+        "httpcore",
+        "uvicorn.access",
+        "celery.app.trace",
+        "celery.worker.strategy",
+    ):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,11 @@
+"""`python -m tests.support.worker audio,diarize`: the real worker, with scripted works."""
+
+import sys
+
+from callytics.domain.stages import Queue
+from tests.support.works import ScriptedWorks
+from workers.app import run
+
+if __name__ == "__main__":
+    queues = [Queue(name) for name in sys.argv[1].split(",")]
+    sys.exit(run(queues, factory=ScriptedWorks, child="tests.support.worker_child"))
