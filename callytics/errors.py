@@ -284,3 +284,15 @@ class ConfigurationError(CallyticsError):
     """A setting is missing or wrong."""
 
     code = "configuration_error"
+
+
+class StackRunningError(CallyticsError):
+    """The local stack runs already: `callytics status` says where, `callytics down` stops it."""
+
+    code = "stack_running"
+
+
+class StackFailedError(CallyticsError):
+    """The local stack did not come up."""
+
+    code = "stack_failed"

@@ -148,10 +148,13 @@ class AudioStore(Protocol):
 
 
 class UploadStore(AudioStore, Protocol):
-    """An audio store that takes uploads too."""
+    """An audio store that takes uploads too, and drops what was left half-way."""
 
     async def receive(self, key: str, chunks: AsyncIterable[bytes]) -> None:
         """As `write`, for chunks that arrive over the network: no thread waits for them."""
+
+    def delete_older(self, prefix: str, age: timedelta) -> int:
+        """Delete what lies below `prefix` longer than `age`; the number of folders or objects."""
 
 
 class AudioFetcher(Protocol):

@@ -49,7 +49,7 @@ class Serving:
             },
             on_ready=self._add_work,
         )
-        sessions = make_sessions(make_engine(settings, application=f"callytics-{worker}"))
+        sessions = make_sessions(make_engine(settings, application=worker, ping=False))
         device = os.environ.get("CUDA_VISIBLE_DEVICES") or "cpu"
         self._heartbeat = Heartbeat(sessions, worker, queues, device, self._say)
         self._heartbeat.start()

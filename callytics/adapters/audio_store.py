@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import time
 from collections.abc import AsyncIterable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -77,6 +79,19 @@ class ObjectAudioStore:
                 shutil.rmtree(self._directory / prefix)
         return deleted
 
+    def delete_older(self, prefix: str, age: timedelta) -> int:
+        if self._directory:
+            return _delete_older_folders(self._directory / prefix, age)
+        oldest = datetime.now(UTC) - age
+        old = [
+            entry["path"]
+            for batch in obstore.list(self._store, prefix=prefix)
+            for entry in batch
+            if entry["last_modified"] < oldest
+        ]
+        obstore.delete(self._store, old)
+        return len(old)
+
 
 def make_audio_store(settings: Settings) -> ObjectAudioStore:
     return ObjectAudioStore(settings.audio_store_url)
@@ -90,3 +105,12 @@ def _flush_to_disk(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _delete_older_folders(directory: Path, age: timedelta) -> int:
+    oldest = time.time() - age.total_seconds()
+    folders = directory.iterdir() if directory.is_dir() else ()
+    old = [folder for folder in folders if folder.stat().st_mtime < oldest]
+    for folder in old:
+        shutil.rmtree(folder)
+    return len(old)

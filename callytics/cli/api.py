@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import httpx
 
-from callytics.cli import sse
+from callytics.cli import local, sse
+from callytics.cli.credentials import signer
 from callytics.cli.problems import CommandError, ExitCode, ProblemError
 
 CALLS = "/api/v1/calls"
@@ -138,6 +138,13 @@ class Api:
             "`callytics up`, or name the server with --api-url or CALLYTICS_API__PUBLIC_URL.",
             ExitCode.UNREACHABLE,
         )
+
+
+@contextmanager
+def connect(url: str | None, client: str | None) -> Iterator[Api]:
+    """The API at `url` as `client`; None: those of the running stack or of the environment."""
+    with signer(client) as make_key, Api(url or local.settings().api.url, make_key) as api:
+        yield api
 
 
 def _problem(response: httpx.Response) -> ProblemError:

@@ -1,5 +1,7 @@
 """What the command line reaches on its own machine: the settings, and the database behind them."""
 
+import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -36,15 +38,12 @@ def _wrong_settings(error: "ValidationError") -> str:
 
 
 @contextmanager
-def engine() -> Iterator["Engine"]:
-    """The configured database, with its outages as sentences."""
+def faults() -> Iterator[None]:
+    """The outages of the configured database, as sentences."""
     from sqlalchemy.exc import OperationalError, ProgrammingError
 
-    from callytics.db.engine import make_engine
-
-    made = make_engine(settings(), application="callytics-cli")
     try:
-        yield made
+        yield
     except OperationalError as error:
         raise CommandError(
             "The database does not answer: start the stack with `callytics up`, or set "
@@ -53,8 +52,19 @@ def engine() -> Iterator["Engine"]:
         ) from error
     except ProgrammingError as error:
         raise CommandError(
-            "The database is of another version than this program: run `callytics db upgrade`."
+            "The database is not at the version of this program: run `callytics db upgrade`."
         ) from error
+
+
+@contextmanager
+def engine() -> Iterator["Engine"]:
+    from callytics.db.engine import make_engine
+
+    _logs_to_stderr()
+    made = make_engine(settings(), application="callytics-cli")
+    try:
+        with faults():
+            yield made
     finally:
         made.dispose()
 
@@ -65,3 +75,13 @@ def sessions() -> Iterator["sessionmaker[Session]"]:
 
     with engine() as made:
         yield make_sessions(made)
+
+
+def _logs_to_stderr() -> None:
+    """Warnings of the services are for the person; stdout is for results."""
+    import structlog
+
+    structlog.configure(
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )

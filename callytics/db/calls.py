@@ -1,18 +1,59 @@
 """The `calls` table."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Uuid, bindparam, delete, func, select, text, tuple_
+from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
-from callytics.db.models import Call
-from callytics.domain.job import FINISHED, status_of
-from callytics.domain.stages import Stage, StageStatus
+from callytics.db.models import Call, CallTurn
+from callytics.domain.job import FINISHED, JobStatus, Priority
+from callytics.domain.stages import Stage
 from callytics.errors import CallNotFoundError
 
 CHANGES = "callytics_calls"
 """PostgreSQL notification channel: the payload is the id of a call that changed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallFilter:
+    """Which calls are listed; None leaves a condition out."""
+
+    status: JobStatus | None = None
+    priority: Priority | None = None
+    consultation_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        said = (
+            (self.status, Call.status == self.status),
+            (self.priority, Call.priority == self.priority),
+            (self.consultation_id, Call.consultation_id == self.consultation_id),
+            (self.created_after, Call.created_at > self.created_after),
+            (self.created_before, Call.created_at < self.created_before),
+        )
+        return [condition for value, condition in said if value is not None]
+
+
+_ADVANCE = text("""
+    WITH queued AS (
+        UPDATE stage_runs SET
+            status = 'queued', queued_at = clock_timestamp(), next_attempt_at = NULL,
+            hinted_at = clock_timestamp(), hints = 1
+        WHERE call_id = :call_id AND stage = ANY(CAST(:ready AS text[]))
+    ), settled AS (
+        UPDATE calls SET
+            status = :status,
+            completed_at = CASE WHEN :finished THEN clock_timestamp() END
+        WHERE id = :call_id AND status <> :status
+    )
+    SELECT pg_notify(:channel, CAST(:call_id AS text)),
+           CASE WHEN :relaxed THEN set_config('synchronous_commit', 'off', true) END
+""").bindparams(bindparam("call_id", type_=Uuid()))
 
 
 class Calls:
@@ -25,18 +66,68 @@ class Calls:
             raise CallNotFoundError
         return call
 
+    def owned(self, client_id: UUID, call_id: UUID, *, words: bool = False) -> Call:
+        """The client's call with its stages, turns and summary; that of another client is not found."""
+        turns = selectinload(Call.turns)
+        found = self._session.scalar(
+            select(Call)
+            .where(Call.id == call_id, Call.client_id == client_id)
+            .options(
+                selectinload(Call.stage_runs),
+                turns.undefer(CallTurn.words) if words else turns,
+                joinedload(Call.summary),
+            )
+        )
+        if found is None:
+            raise CallNotFoundError
+        return found
+
+    def lock_owned(self, client_id: UUID, call_id: UUID) -> Call:
+        """As `lock_or_none`, of this client."""
+        call = self.lock_or_none(call_id)
+        if call is None or call.client_id != client_id:
+            raise CallNotFoundError
+        return call
+
+    def page(
+        self, client_id: UUID, filters: CallFilter, *, after: UUID | None, limit: int
+    ) -> Sequence[Call]:
+        """Up to `limit` calls of the client, newest first, beginning behind the call `after`."""
+        query = select(Call).where(Call.client_id == client_id, *filters.conditions())
+        if after is not None:
+            last = self.owned(client_id, after)
+            query = query.where(tuple_(Call.created_at, Call.id) < tuple_(last.created_at, last.id))
+        query = query.order_by(Call.created_at.desc(), Call.id.desc()).limit(limit)
+        return self._session.scalars(query).all()
+
+    def delete(self, call_id: UUID) -> None:
+        """Delete the row and all that hangs on it."""
+        self._session.execute(delete(Call).where(Call.id == call_id))
+        self.announce(call_id)
+
     def lock_or_none(self, call_id: UUID) -> Call | None:
         """The call, locked until the transaction ends. Every change of a call or its stages starts so."""
         return self._session.get(Call, call_id, with_for_update=True, populate_existing=True)
 
-    def settle(self, call: Call, stages: Mapping[Stage, StageStatus]) -> None:
-        """Bring the status up to date with the stages, and tell those who listen."""
-        status = status_of(stages.values())
-        if call.status is not status:
-            call.status = status
-            call.completed_at = func.clock_timestamp() if status in FINISHED else None
-        call.updated_at = func.clock_timestamp()
-        self.announce(call.id)
+    def advance(
+        self, call: Call, *, ready: Collection[Stage], status: JobStatus, relaxed: bool
+    ) -> None:
+        """Queue the `ready` stages and set the call's status, in one round trip; tell who watches it.
+
+        `relaxed` lets the commit return before it is on the disk.
+        """
+        self._session.execute(
+            _ADVANCE,
+            {
+                "call_id": call.id,
+                "ready": [stage.value for stage in ready],
+                "status": status.value,
+                "finished": status in FINISHED,
+                "relaxed": relaxed,
+                "channel": CHANGES,
+            },
+        )
+        set_committed_value(call, "status", status)
 
     def announce(self, call_id: UUID) -> None:
         """Tell those who watch this call that it changed, once the transaction is through."""

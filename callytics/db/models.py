@@ -128,7 +128,6 @@ class Call(Base):
     metrics: Mapped[dict[str, Any] | None]
 
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     completed_at: Mapped[datetime | None]
 
     stage_runs: Mapped[list["StageRun"]] = relationship(

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from callytics.db.calls import CHANGES
 from callytics.db.models import StageRun
-from callytics.domain.stages import Stage, StageStatus
+from callytics.domain.stages import SPECS, Stage, StageStatus
 from callytics.errors import CallyticsError
 from callytics.ports import Computed
 
@@ -40,20 +40,28 @@ _CLAIM = text("""
     ), started AS (
         UPDATE calls SET status = 'running' FROM run WHERE id = run.call_id AND status = 'queued'
     )
-    SELECT attempt, pg_notify(:channel, call_id::text) FROM run
+    SELECT attempt, pg_notify(:channel, call_id::text),
+           -- A claim that a crash of PostgreSQL undoes is made again: no need to wait for the disk.
+           set_config('synchronous_commit', 'off', true)
+    FROM run
 """)
 
+# What this statement selects is what stood before it, but for the finished stage itself.
 _FINISH = text("""
     WITH run AS (
         UPDATE stage_runs SET
             status = 'done', finished_at = clock_timestamp(), progress = 1, problem = NULL,
             lease_until = NULL, output = :output, model = :model, revision = :revision,
             device = :device, model_settings = :model_settings, audio_s = :audio_s
-        WHERE call_id = :call_id AND stage = :stage
-        RETURNING finished_at
+        WHERE call_id = :call_id AND stage = :stage AND attempt = :attempt AND status = 'running'
+        RETURNING call_id, stage, attempt, finished_at
+    ), log AS (
+        UPDATE stage_attempts AS log SET finished_at = run.finished_at, outcome = 'done'
+        FROM run
+        WHERE log.call_id = run.call_id AND log.stage = run.stage AND log.attempt = run.attempt
     )
-    UPDATE stage_attempts SET finished_at = run.finished_at, outcome = 'done'
-    FROM run WHERE call_id = :call_id AND stage = :stage AND attempt = :attempt
+    SELECT found.stage, CASE WHEN found.stage = run.stage THEN 'done' ELSE found.status END AS status
+    FROM stage_runs AS found JOIN run ON found.call_id = run.call_id
 """).bindparams(bindparam("output", type_=JSONB), bindparam("model_settings", type_=JSONB))
 
 _FAIL = text("""
@@ -87,6 +95,18 @@ _HAND_BACK = text("""
     )
     SELECT call_id, stage FROM run
 """).columns(call_id=Uuid(), stage=StageRun.stage.type)
+
+_CANCEL = text("""
+    WITH run AS (
+        UPDATE stage_runs SET
+            status = 'cancelled', finished_at = clock_timestamp(), lease_until = NULL
+        WHERE call_id = :call_id AND status IN ('waiting', 'queued', 'running')
+        RETURNING stage, attempt, finished_at
+    )
+    UPDATE stage_attempts SET finished_at = run.finished_at, outcome = 'abandoned'
+    FROM run WHERE call_id = :call_id AND stage_attempts.stage = run.stage
+      AND stage_attempts.attempt = run.attempt AND stage_attempts.finished_at IS NULL
+""")
 
 _OVERDUE = text("""
     UPDATE stage_runs SET hinted_at = clock_timestamp(), hints = hints + 1
@@ -155,13 +175,17 @@ class StageRuns:
         found = {row.stage: row.status for row in rows}
         return {stage: found[stage] for stage in Stage if stage in found}
 
-    def holds(self, call_id: UUID, stage: Stage, attempt: int) -> StageStatus | None:
-        """The stage's status if `attempt` is its latest, else None."""
-        return self._session.scalar(
-            select(StageRun.status).where(
-                StageRun.call_id == call_id, StageRun.stage == stage, StageRun.attempt == attempt
+    def is_recorded(self, call_id: UUID, stage: Stage, attempt: int) -> bool:
+        """Whether `attempt` is the one whose result is stored."""
+        found = self._session.scalar(
+            select(StageRun.attempt).where(
+                StageRun.call_id == call_id,
+                StageRun.stage == stage,
+                StageRun.attempt == attempt,
+                StageRun.status == StageStatus.DONE,
             )
         )
+        return found is not None
 
     def finish(
         self,
@@ -170,10 +194,13 @@ class StageRuns:
         attempt: int,
         output: dict[str, Any] | None,
         computed: Computed,
-    ) -> None:
-        """Mark the stage done. The caller holds the call's lock and has asked `holds`."""
+    ) -> dict[Stage, StageStatus] | None:
+        """Mark the stage done: where all stages of the call stand then, or None if `attempt` is stale.
+
+        The caller locked the call in an earlier statement, so what is returned is the latest.
+        """
         model = computed.model
-        self._session.execute(
+        rows = self._session.execute(
             _FINISH,
             {
                 "call_id": call_id,
@@ -187,6 +214,8 @@ class StageRuns:
                 "model_settings": dict(model.settings) if model else None,
             },
         )
+        found = {Stage(row.stage): StageStatus(row.status) for row in rows}
+        return {stage: found[stage] for stage in Stage if stage in found} or None
 
     def fail(
         self,
@@ -255,18 +284,24 @@ class StageRuns:
         rows = self._session.execute(_OVERDUE, {"hint_after_s": hint_after_s, "limit": limit})
         return [(row.call_id, Stage(row.stage)) for row in rows]
 
-    def queue(self, call_id: UUID, stages: Iterable[Stage]) -> None:
-        """Mark waiting stages ready for a worker; the caller tells the broker after the commit."""
-        if stages := list(stages):
+    def cancel(self, call_id: UUID) -> None:
+        """End what has not ended. A worker that runs one of these notices by its lease."""
+        self._session.execute(_CANCEL, {"call_id": call_id})
+
+    def reset(self, call_id: UUID, stages: Iterable[Stage]) -> None:
+        """Set the stages back to `waiting`, with as many tries as a fresh one; the results stay for now."""
+        for stage in stages:
             self._session.execute(
                 update(StageRun)
-                .where(StageRun.call_id == call_id, StageRun.stage.in_(stages))
+                .where(StageRun.call_id == call_id, StageRun.stage == stage)
                 .values(
-                    status=StageStatus.QUEUED,
-                    queued_at=func.clock_timestamp(),
-                    hinted_at=func.clock_timestamp(),
-                    hints=1,
-                    next_attempt_at=None,
+                    status=StageStatus.WAITING,
+                    attempt_limit=StageRun.attempt + SPECS[stage].max_attempts,
+                    queued_at=None,
+                    started_at=None,
+                    finished_at=None,
+                    progress=None,
+                    problem=None,
                 )
             )
 

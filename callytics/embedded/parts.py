@@ -125,6 +125,8 @@ def _says_ready(
     def ask(pid: int) -> bool:
         name = f"{'+'.join(queues)}-{pid}@{socket.gethostname()}"
         with unit_of_work(sessions, durable=False) as session:
-            return any(row.worker == name and row.state == "ready" for row in Heartbeats(session).fresh())
+            return any(
+                row.worker == name and row.state == "ready" for row in Heartbeats(session).fresh()
+            )
 
     return ask

@@ -17,7 +17,7 @@ from typing import Any
 
 from callytics.embedded.parts import application, llm_engine
 from callytics.embedded.postgres import Postgres
-from callytics.embedded.process import POLL_S, Process, free_port
+from callytics.embedded.process import POLL_S, Process, free_port, open_log
 from callytics.embedded.state_dir import StateDir
 from callytics.embedded.supervisor import Event, State, Supervisor
 from callytics.embedded.valkey import Valkey
@@ -29,6 +29,9 @@ OnEvent = Callable[[Event], None]
 
 # Below the range that the system takes the local ports of connections from.
 POSTGRES_PORT, VALKEY_PORT, LLM_PORT = 15432, 16379, 18080
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+"""Recordings that the local stack may read by `audio_path` where nothing else is said."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,4 +70,142 @@ def start_detached(settings: Settings, *, on_event: OnEvent, timeout_s: float = 
     home = StateDir(settings.state_dir)
     with home.locked():
         home.note({})
-    command = [sys.executable, "-m", "callytics.embedded"]
+    log = home.logs / "stack.log"
+    with open_log(log) as output:
+        stack = subprocess.Popen(
+            [sys.executable, "-m", "callytics.embedded"],
+            env={**os.environ, "CALLYTICS_STATE_DIR": str(home.path)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        _follow(home, stack, log, on_event, time.monotonic() + timeout_s)
+    except BaseException:
+        stop(settings)
+        raise
+
+
+def _follow(
+    home: StateDir, stack: subprocess.Popen[bytes], log: Path, on_event: OnEvent, give_up_at: float
+) -> None:
+    """Pass on the events of the detached `stack` until all is ready."""
+    seen: Mapping[str, Event] = {}
+    while True:
+        ended = stack.poll() is not None
+        now = StackStatus(pid=stack.pid, parts=home.parts())
+        for event in now.parts.values():
+            if seen.get(event.part) != event:
+                on_event(event)
+        seen = now.parts
+        if now.ready:
+            return
+        if ended:
+            raise StackFailedError(_why(now, log))
+        if time.monotonic() > give_up_at:
+            late = ", ".join(part.part for part in seen.values() if part.state is not State.READY)
+            raise StackFailedError(f"Not ready in time: {late}; see {home.logs}")
+        time.sleep(POLL_S)
+
+
+def _why(ended: StackStatus, log: Path) -> str:
+    for part in ended.parts.values():
+        if part.state is State.FAILED:
+            return f"{part.part} {part.detail}"
+    return log.read_text().strip().rpartition("\n")[2]
+
+
+def stop(settings: Settings, *, timeout_s: float = 60) -> bool:
+    """Stop the stack, the stages in hand finished or handed back; False if none ran."""
+    home = StateDir(settings.state_dir)
+    pid = home.pid()
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    kill_at = time.monotonic() + timeout_s
+    while home.pid() is not None:
+        if time.monotonic() > kill_at:
+            os.kill(pid, signal.SIGKILL)  # its parts die with it
+        time.sleep(POLL_S)
+    return True
+
+
+def status(settings: Settings) -> StackStatus:
+    home = StateDir(settings.state_dir)
+    pid = home.pid()
+    return StackStatus(pid=pid, parts=home.parts() if pid else {})
+
+
+def _assemble(home: StateDir, on_event: OnEvent) -> Supervisor:
+    """Decide what runs where, publish it, and make the list of parts of it."""
+    wanted = Settings(state_dir=home.path)
+    servers, published = _servers(wanted, home)
+    home.publish(published)
+    settings = Settings(state_dir=home.path)
+    _refuse_taken_ports(settings, published)
+    parts = [*servers, *application(settings, {server.name for server in servers})]
+    noted: dict[str, Event] = {}
+
+    def note(event: Event) -> None:
+        noted[event.part] = event
+        home.note(noted)
+        on_event(event)
+
+    return Supervisor(parts, home.logs, note)
+
+
+def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str, Any]]:
+    """The servers that nobody configured, and the settings by which the rest finds them."""
+    secrets = home.secrets()
+    servers: list[Process] = []
+    published: dict[str, Any] = {
+        "api": {"port": free_port(wanted.api.port)},
+        "flower": {"port": free_port(wanted.flower.port)},
+        "secret_key": secrets.secret_key,
+    }
+    if wanted.flower.basic_auth is None:
+        published["flower"]["basic_auth"] = f"callytics:{secrets.flower_password}"
+    if wanted.database_url is None:
+        postgres = Postgres(
+            directory=home.path / "postgres",
+            port=free_port(POSTGRES_PORT),
+            password=secrets.postgres_password,
+        )
+        published["database_url"] = postgres.url()
+        servers.append(postgres.process())
+    if wanted.redis_url is None:
+        valkey = Valkey(
+            directory=home.path / "valkey",
+            port=free_port(VALKEY_PORT),
+            password=secrets.valkey_password,
+        )
+        published["redis_url"] = valkey.url
+        servers.append(valkey.process())
+    if wanted.llm.base_url is None:
+        port = free_port(LLM_PORT)
+        published["llm"] = {"base_url": f"http://127.0.0.1:{port}/v1"}
+        model = wanted.models.summarize.model
+        servers.append(llm_engine(_gguf(model, wanted), alias=model, port=port))
+    if not wanted.audio.roots and SAMPLES.is_dir():
+        published["audio"] = {"roots": [str(SAMPLES)]}
+    return servers, published
+
+
+def _gguf(model: str, settings: Settings) -> Path:
+    folder = resolve(model, settings)
+    file = next(folder.glob("*.gguf"), None) if isinstance(folder, Path) else None
+    if file is None:
+        raise ConfigurationError(
+            f"{model} is no GGUF file that could be served here: set CALLYTICS_LLM__BASE_URL."
+        )
+    return file
+
+
+def _refuse_taken_ports(settings: Settings, published: Mapping[str, Any]) -> None:
+    """A port that the environment fixes is not silently another one."""
+    for name, block in (("api", settings.api), ("flower", settings.flower)):
+        if block.port != published[name]["port"]:
+            raise ConfigurationError(
+                f"Port {block.port} is taken; free it or change CALLYTICS_{name.upper()}__PORT."
+            )

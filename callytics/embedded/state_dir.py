@@ -37,7 +37,7 @@ class StateDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """This process runs the stack; StackRunningError if another one does. Ends with the process."""
+        """Hold the stack for this process, as long as it lives; StackRunningError if another one does."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._pid_file.open("a+") as file:
             try:

@@ -54,7 +54,9 @@ class Valkey:
 
     def _answers(self, _pid: int) -> bool:
         # Whoever asks asks again: the client's own retries would only make it late.
-        with redis.Redis.from_url(self.url, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
+        with redis.Redis.from_url(
+            self.url, socket_timeout=2, retry=Retry(NoBackoff(), 0)
+        ) as client:
             return bool(client.ping())
 
 

@@ -57,7 +57,7 @@ class Checked:
 
 
 def resolve(name: str, settings: Settings) -> Path | str:
-    """The folder of the model `name`, or `name` itself if it is a hub id.
+    """The folder of the model `name`, or `name` itself if it is a hub id whose files are not here.
 
     Raises ModelUnavailableError, saying what to do, where there is neither.
     """
@@ -65,7 +65,7 @@ def resolve(name: str, settings: Settings) -> Path | str:
     if folder is not None:
         return folder
     if _is_hub_id(name):
-        return name
+        return hub.cached(name, settings) or name
     if name in CATALOG:
         raise ModelUnavailableError(f"{name} is not here yet: run `callytics models fetch {name}`.")
     raise ModelUnavailableError(f"{name} is no folder, no model of the catalog and no hub id.")
@@ -75,7 +75,9 @@ def revision_of(where: Path | str, wanted: str | None) -> str:
     """What identifies the files at `where`: of a manifest, a hub commit, or a folder's state."""
     if isinstance(where, str):
         return wanted or "unpinned"
-    manifest = ModelDirectory(root=where.parent).manifest(where.name)
+    if where.parent.name == "snapshots":  # the hub's cache names a folder by its commit
+        return where.name[:12]
+    manifest = _manifest(where)
     return manifest.revision if manifest else folder_revision(where)
 
 

@@ -27,7 +27,7 @@ from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Call
 from callytics.db.stage_runs import StageRuns
-from callytics.domain.job import Priority
+from callytics.domain.job import FINISHED, Priority, status_of
 from callytics.domain.stages import (
     SPECS,
     Stage,
@@ -125,8 +125,11 @@ def run_stage(context: StageContext, stage: Stage, call_id: UUID) -> Outcome:
             computed = work.compute(claim.inputs, lease.progress)
         hints = _while_database_returns(lambda: _record(context, work, claim, computed))
     except StageAbandonedError:
-        bound.info("stage_abandoned", seconds=round(monotonic() - started, 3))
-        return Outcome.ABANDONED
+        stored = _while_database_returns(lambda: _recorded_already(context, stage, claim))
+        if stored is None:
+            bound.info("stage_abandoned", seconds=round(monotonic() - started, 3))
+            return Outcome.ABANDONED
+        hints = stored
     except SoftTimeLimitExceeded:
         return _fail(context, stage, claim, StageTimeoutError(), bound)
     except CallyticsError as error:
@@ -137,7 +140,7 @@ def run_stage(context: StageContext, stage: Stage, call_id: UUID) -> Outcome:
         bound.error("stage_crashed", error=type(error).__name__, where=_where(error))
         return _fail(context, stage, claim, RetryableStageError(detail), bound)
     context.send(hints)  # a crash before this line is the sweeper's business
-    bound.info("stage_done", seconds=round(monotonic() - started, 3), audio_s=computed.audio_s)
+    bound.info("stage_done", seconds=round(monotonic() - started, 3))
     return Outcome.DONE
 
 
@@ -149,51 +152,74 @@ class Claim:
 
 
 def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Outcome:
-    lease = timedelta(seconds=context.settings.lease_s)
-    with unit_of_work(context.sessions, durable=False) as session:
+    with unit_of_work(context.sessions) as session:
         attempt = StageRuns(session).claim(
             call_id,
             work.stage,
             worker=context.worker,
             exclusive=context.exclusive,
-            lease=lease,
+            lease=timedelta(seconds=context.settings.lease_s),
         )
         if attempt is None:
             done = StageRuns(session).status(call_id, work.stage) is StageStatus.DONE
             return Outcome.ALREADY_DONE if done else Outcome.NOT_CLAIMED
-        call = Calls(session).get(call_id)
-        return Claim(call_id=call_id, attempt=attempt, inputs=work.read(session, call))
+        inputs = work.read(session, Calls(session).get(call_id))
+        return Claim(call_id=call_id, attempt=attempt, inputs=inputs)
 
 
 def _record(
     context: StageContext, work: StageWork, claim: Claim, computed: Computed
 ) -> Sequence[Hint]:
-    """Store the result and queue what became ready; what the broker is to be told."""
+    """Store the result and queue what became ready; what the broker is to be told.
+
+    Raises StageAbandonedError, and stores nothing, if the claim is no longer the latest.
+    """
     with unit_of_work(context.sessions) as session:
         call = Calls(session).lock_or_none(claim.call_id)
         if call is None:
             raise StageAbandonedError
-        runs = StageRuns(session)
-        held = runs.holds(claim.call_id, work.stage, claim.attempt)
-        if held is StageStatus.RUNNING:
-            output = work.write(session, call, computed)
-            runs.finish(claim.call_id, work.stage, claim.attempt, output, computed)
-        elif held is not StageStatus.DONE:  # done: our own commit, whose answer was lost
+        output = work.write(session, call, computed)
+        statuses = StageRuns(session).finish(
+            claim.call_id, work.stage, claim.attempt, output, computed
+        )
+        if statuses is None:
             raise StageAbandonedError
-        return advance(session, call, after=work.stage)
+        return advance(session, call, statuses=statuses, after=work.stage, relaxed=True)
 
 
-def advance(session: Session, call: Call, *, after: Stage | None = None) -> Sequence[Hint]:
+def _recorded_already(context: StageContext, stage: Stage, claim: Claim) -> Sequence[Hint] | None:
+    """The hints of a result that we stored in a commit whose answer was lost; None if we did not."""
+    with unit_of_work(context.sessions) as session:
+        call = Calls(session).lock_or_none(claim.call_id)
+        if call and StageRuns(session).is_recorded(claim.call_id, stage, claim.attempt):
+            return advance(session, call, after=stage)
+    return None
+
+
+def advance(
+    session: Session,
+    call: Call,
+    *,
+    statuses: Mapping[Stage, StageStatus] | None = None,
+    after: Stage | None = None,
+    relaxed: bool = False,
+) -> Sequence[Hint]:
     """Queue the stages whose needs are done, bring the call's status up to date.
 
     Returns the hints to send after the commit. What the chain of `after` carries on to by itself is
     not among them. The caller holds the call's lock, so two branches that end at once see each other.
+
+    `relaxed`: a commit that a crash of PostgreSQL may undo is good enough while the call is not at its
+    end, since its stage would only run again. The commit that ends a call waits for the disk, and with
+    it, since the log is written in order, all that went before.
     """
-    runs = StageRuns(session)
-    statuses = runs.statuses(call.id)
+    if statuses is None:
+        statuses = StageRuns(session).statuses(call.id)
     ready = became_ready(statuses)
-    runs.queue(call.id, ready)
-    Calls(session).settle(call, {**statuses, **dict.fromkeys(ready, StageStatus.QUEUED)})
+    status = status_of({**statuses, **dict.fromkeys(ready, StageStatus.QUEUED)}.values())
+    Calls(session).advance(
+        call, ready=ready, status=status, relaxed=relaxed and status not in FINISHED
+    )
     carried = next_in_chain(after, statuses) if after else None
     return [hint_for(call, stage) for stage in ready if stage is not carried]
 

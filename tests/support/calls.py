@@ -75,5 +75,3 @@ class NoStore:
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"no audio is touched here, yet `{name}` was asked for")
-
-

@@ -1,0 +1,1 @@
+"""Measurements: `python -m bench.NAME` prints what docs/measurements.md reports."""

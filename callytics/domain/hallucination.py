@@ -1,0 +1,109 @@
+"""Tells words that were spoken from words that a recogniser makes up out of silence, music and loops.
+
+Whisper fills what it cannot hear with likely text, and repeats itself when it is lost. Three checks
+on what it returns: the segment's own scores, repetition, and whether anybody spoke at that time.
+"""
+
+import zlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from callytics.domain.transcript import Interval, Word
+
+NO_SPEECH_PROBABILITY = 0.6
+"""Above this, and with a low score, a segment is taken for silence (the recogniser's own bound)."""
+
+LOG_PROBABILITY = -1.0
+"""Mean log probability of a segment's tokens below which it is not trusted."""
+
+COMPRESSION_RATIO = 2.4
+"""Text that zlib packs better than this repeats itself; spoken Korean stays below 1.6."""
+
+SPEECH_MARGIN_S = 0.3
+"""How far a word may reach beyond detected speech: word times are about that exact."""
+
+LONGEST_LOOP_WORDS = 12
+SINGLE_WORD_REPEATS = 6
+"""People do say "yes, yes, yes" or a digit four times; from this many on it is a loop."""
+PHRASE_REPEATS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecognisedSegment:
+    """Words that a recogniser gave together, with its scores of them."""
+
+    words: tuple[Word, ...]
+    no_speech_probability: float
+    mean_log_probability: float
+
+
+def spoken_words(
+    segments: Sequence[RecognisedSegment], speech: Sequence[Interval]
+) -> tuple[Word, ...]:
+    """The words of `segments` that somebody spoke, in order. `speech` is in order, without overlap."""
+    believed = [word for segment in segments if is_credible(segment) for word in segment.words]
+    return without_loops(within_speech(believed, speech))
+
+
+def is_credible(segment: RecognisedSegment) -> bool:
+    """False for text out of silence and for text that repeats itself throughout."""
+    silent = (
+        segment.no_speech_probability > NO_SPEECH_PROBABILITY
+        and segment.mean_log_probability < LOG_PROBABILITY
+    )
+    return not silent and compression_ratio(segment.words) <= COMPRESSION_RATIO
+
+
+def compression_ratio(words: Sequence[Word]) -> float:
+    """Bytes of the words' text by bytes of its zlib form; below 1 for short text."""
+    text = " ".join(word.text for word in words).encode()
+    return len(text) / len(zlib.compress(text))
+
+
+def within_speech(words: Sequence[Word], speech: Sequence[Interval]) -> list[Word]:
+    """The words that meet speech, drawn in to it where a word reaches far into silence."""
+    starts = [interval.start_s - SPEECH_MARGIN_S for interval in speech]
+    ends = [interval.end_s + SPEECH_MARGIN_S for interval in speech]
+    kept = []
+    for word in words:
+        first = bisect_right(ends, word.start_s)
+        last = bisect_left(starts, word.end_s) - 1
+        if first <= last:
+            start_s, end_s = max(word.start_s, starts[first]), min(word.end_s, ends[last])
+            kept.append(replace(word, start_s=start_s, end_s=end_s))
+    return kept
+
+
+def without_loops(words: Sequence[Word]) -> tuple[Word, ...]:
+    """`words` with every phrase that is repeated again and again kept once."""
+    kept: list[Word] = []
+    position = 0
+    while position < len(words):
+        length, repeats = _loop_at(words, position)
+        kept.extend(words[position : position + length])
+        position += length * repeats
+    return tuple(kept)
+
+
+def _loop_at(words: Sequence[Word], start: int) -> tuple[int, int]:
+    """Length in words of the loop that begins at `start` and how often it runs; (1, 1) if none does."""
+    for length in range(1, min(LONGEST_LOOP_WORDS, len(words) - start) + 1):
+        repeats = _repeats(words, start, length)
+        if repeats >= (SINGLE_WORD_REPEATS if length == 1 else PHRASE_REPEATS):
+            return length, repeats
+    return 1, 1
+
+
+def _repeats(words: Sequence[Word], start: int, length: int) -> int:
+    """How often the phrase of `length` words at `start` stands there in a row."""
+    phrase = _plain(words[start : start + length])
+    count = 1
+    while _plain(words[start + count * length : start + (count + 1) * length]) == phrase:
+        count += 1
+    return count
+
+
+def _plain(words: Sequence[Word]) -> list[str]:
+    """The words without what punctuation and case add."""
+    return [word.text.casefold().strip(".,!?…~ ") for word in words]

@@ -1,0 +1,49 @@
+"""Which parts of a channel a recogniser is to hear: speech with its context, long silences left out."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from callytics.domain.transcript import Interval
+
+PADDING_S = 0.4
+"""Silence left on either side of speech: words begin softly."""
+
+LONGEST_SILENCE_S = 2.0
+"""A longer silence is taken out; a shorter one tells where a sentence ends."""
+
+
+def spans_to_hear(speech: Sequence[Interval], duration_s: float) -> tuple[Interval, ...]:
+    """`speech` (in order, without overlap) with padding, joined over short silences."""
+    spans: list[Interval] = []
+    for interval in speech:
+        start_s = max(0.0, interval.start_s - PADDING_S)
+        end_s = min(duration_s, interval.end_s + PADDING_S)
+        if spans and start_s - spans[-1].end_s <= LONGEST_SILENCE_S - 2 * PADDING_S:
+            start_s = spans.pop().start_s
+        spans.append(Interval(start_s=start_s, end_s=end_s))
+    return tuple(spans)
+
+
+def windows(
+    spans: Sequence[Interval], speech: Sequence[Interval], longest_s: float
+) -> tuple[Interval, ...]:
+    """The joined `spans`, cut into windows of at most `longest_s`, in pauses where there are any.
+
+    Times count in what is heard: the spans put one after the other.
+    """
+    total_s = sum(span.duration_s for span in spans)
+    cuts = [_heard_at((left.end_s + right.start_s) / 2, spans) for left, right in pairwise(speech)]
+    found: list[Interval] = []
+    start_s = 0.0
+    while start_s < total_s:
+        limit_s = start_s + longest_s
+        in_reach = [cut for cut in (*cuts, total_s) if start_s < cut <= limit_s]
+        end_s = max(in_reach, default=limit_s)
+        found.append(Interval(start_s=start_s, end_s=end_s))
+        start_s = end_s
+    return tuple(found)
+
+
+def _heard_at(time_s: float, spans: Sequence[Interval]) -> float:
+    """When the moment `time_s` of the audio, or else the nearest one before it, is heard."""
+    return sum(min(max(0.0, time_s - span.start_s), span.duration_s) for span in spans)

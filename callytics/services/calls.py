@@ -1,0 +1,86 @@
+"""What a client does with its calls after they were taken in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from callytics.db.audio_purges import AudioPurges
+from callytics.db.calls import CallFilter, Calls
+from callytics.db.models import Call
+from callytics.db.stage_runs import StageRuns
+from callytics.domain.job import FINISHED
+from callytics.domain.stages import Stage, StageStatus, downstream
+from callytics.errors import CallFinishedError, CallRunningError, StageNotInCallError
+from callytics.services.stage import Hint, advance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    calls: Sequence[Call]
+    has_more: bool
+
+
+def page(
+    session: Session, client_id: UUID, filters: CallFilter, *, after: UUID | None, limit: int
+) -> Page:
+    """Up to `limit` calls of the client, newest first, beginning behind the call `after`."""
+    found = Calls(session).page(client_id, filters, after=after, limit=limit + 1)
+    return Page(calls=found[:limit], has_more=len(found) > limit)
+
+
+def cancel(session: Session, client_id: UUID, call_id: UUID) -> None:
+    """End the call: what waits is not begun, what runs is abandoned, what is done stays."""
+    call = Calls(session).lock_owned(client_id, call_id)
+    if call.status in FINISHED:
+        raise CallFinishedError
+    StageRuns(session).cancel(call.id)
+    advance(session, call)
+
+
+def rerun(session: Session, client_id: UUID, call_id: UUID, start: Stage) -> Sequence[Hint]:
+    """Do `start` and all that rests on it again; the hints to send.
+
+    Stages that are not done for another reason (failed, cancelled) are tried again with them, so that a
+    re-run always leads to a complete call.
+    """
+    call = lock_finished(session, client_id, call_id)
+    if start.value not in call.stages:
+        raise StageNotInCallError
+    return redo(session, call, start)
+
+
+def redo(session: Session, call: Call, start: Stage) -> Sequence[Hint]:
+    """Queue `start` and what rests on it, or is not done, again. The caller holds the call's lock."""
+    runs = StageRuns(session)
+    statuses = runs.statuses(call.id)
+    again = set(downstream(start, statuses))
+    again.update(stage for stage, status in statuses.items() if status is not StageStatus.DONE)
+    runs.reset(call.id, again)
+    return advance(session, call)
+
+
+def lock_finished(session: Session, client_id: UUID, call_id: UUID) -> Call:
+    """The call, locked, once nothing of it moves any more."""
+    call = Calls(session).lock_owned(client_id, call_id)
+    if call.status not in FINISHED:
+        raise CallRunningError
+    return call
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deleted:
+    """Where the deleted call's audio lies, and whether nothing can write there any more."""
+
+    audio_prefix: str
+    settled: bool
+
+
+def delete(session: Session, client_id: UUID, call_id: UUID) -> Deleted:
+    """Delete the call's rows, whatever its state. Its audio is the caller's next line (purge.py)."""
+    call = Calls(session).lock_owned(client_id, call_id)
+    prefix = f"calls/{call.id}"
+    AudioPurges(session).add(prefix)
+    Calls(session).delete(call.id)
+    return Deleted(audio_prefix=prefix, settled=call.status in FINISHED)
