@@ -107,28 +107,32 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
         self._queues = [Queue(name) for name in os.environ[QUEUES_VARIABLE].split(",")]
         self._sessions = make_sessions(make_engine(settings, application="callytics-gate"))
         self._worker: str = consumer.hostname
-        self._open = set(self._queues)
-        self._warm_pid: int | None = None
 
     def start(self, consumer: Consumer) -> None:
-        self._open = set(self._queues)
-        self._warm_pid = None
+        """Called again after each loss of the broker, with a consumer that knows nothing of us."""
+        self._open: set[Queue] = set()
+        self._warm_pid: int | None = None
+        for queue in self._queues:
+            consumer.cancel_task_queue(queue.value)
         self._look(consumer)
-        consumer.timer.call_repeatedly(self.LOOK_EVERY_S, self._look, (consumer,))
+        self._timer = consumer.timer.call_repeatedly(self.LOOK_EVERY_S, self._look, (consumer,))
+
+    def stop(self, consumer: Consumer) -> None:
+        self._timer.cancel()
 
     def _look(self, consumer: Consumer) -> None:
         if self._warm_pid is not None and self._warm_pid in _pids(consumer):
             return
-        ready = _ready_queues(self._sessions, self._worker, self._queues, _pids(consumer))
-        if ready is None:
+        found = _ready_queues(self._sessions, self._worker, self._queues, _pids(consumer))
+        if found is None:
             return
-        pid, queues = ready
-        for queue in self._open - queues:
+        pid, ready = found
+        for queue in self._open - ready:
             consumer.cancel_task_queue(queue.value)
-        for queue in queues - self._open:
+        for queue in ready - self._open:
             consumer.add_task_queue(queue.value)
-        self._open = queues
-        self._warm_pid = pid if queues == set(self._queues) else None
+        self._open = ready
+        self._warm_pid = pid if ready == set(self._queues) else None
 
 
 def _pids(consumer: Consumer) -> set[int]:

@@ -58,6 +58,16 @@ class Heartbeats:
             .order_by(WorkerHeartbeat.worker)
         ).all()
 
+    def ages(self) -> Mapping[str, float]:
+        """Seconds since each worker spoke, but for those that said goodbye."""
+        age = func.extract("epoch", func.clock_timestamp() - WorkerHeartbeat.beat_at)
+        rows = self._session.execute(
+            select(WorkerHeartbeat.worker, age.label("age_s")).where(
+                WorkerHeartbeat.state != "stopped"
+            )
+        )
+        return {row.worker: float(row.age_s) for row in rows}
+
     def forget(self, older_than: timedelta) -> None:
         """Drop the rows of workers that are long gone."""
         self._session.execute(

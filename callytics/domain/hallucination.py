@@ -18,7 +18,7 @@ LOG_PROBABILITY = -1.0
 """Mean log probability of a segment's tokens below which it is not trusted."""
 
 COMPRESSION_RATIO = 2.4
-"""Text that zlib packs better than this repeats itself; spoken Korean stays below 1.6."""
+"""Text that zlib packs better than this repeats itself; half a minute of spoken Korean gives 1.5."""
 
 SPEECH_MARGIN_S = 0.3
 """How far a word may reach beyond detected speech: word times are about that exact."""
@@ -42,17 +42,18 @@ def spoken_words(
     segments: Sequence[RecognisedSegment], speech: Sequence[Interval]
 ) -> tuple[Word, ...]:
     """The words of `segments` that somebody spoke, in order. `speech` is in order, without overlap."""
-    believed = [word for segment in segments if is_credible(segment) for word in segment.words]
+    believed = [word for segment in segments for word in credible_words(segment)]
     return without_loops(within_speech(believed, speech))
 
 
-def is_credible(segment: RecognisedSegment) -> bool:
-    """False for text out of silence and for text that repeats itself throughout."""
+def credible_words(segment: RecognisedSegment) -> tuple[Word, ...]:
+    """The segment's words, loops once; none if they came out of silence or repeat themselves still."""
     silent = (
         segment.no_speech_probability > NO_SPEECH_PROBABILITY
         and segment.mean_log_probability < LOG_PROBABILITY
     )
-    return not silent and compression_ratio(segment.words) <= COMPRESSION_RATIO
+    words = without_loops(segment.words)
+    return () if silent or compression_ratio(words) > COMPRESSION_RATIO else words
 
 
 def compression_ratio(words: Sequence[Word]) -> float:

@@ -37,7 +37,8 @@ def make_send(app: Celery) -> Callable[[Iterable[Hint]], None]:
     def send(hints: Iterable[Hint]) -> None:
         for hint in hints:
             try:
-                chain(*(signature(app, hint, stage) for stage in hint.stages)).apply_async()
+                first, *rest = (signature(app, hint, stage) for stage in hint.stages)
+                (chain(first, *rest) if rest else first).apply_async()
             except OperationalError as error:
                 log.warning("hint_not_sent", call_id=str(hint.call_id), error=type(error).__name__)
 

@@ -2,7 +2,8 @@
 
 A channel is transcribed as a whole, not turn by turn: Whisper needs the context (cut by turns, its
 character error rate doubles). Long silences are taken out first, because Whisper fills silence with
-likely text, and what it returns is checked against the voice activity (domain/hallucination.py).
+likely text; what it returns is checked against the voice activity, and where somebody spoke and no
+word came, it listens once more (domain/listening.py, domain/hallucination.py).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 import ctranslate2
 import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel
-from faster_whisper.transcribe import Segment, restore_speech_timestamps
+from faster_whisper.transcribe import Segment, TranscriptionInfo, restore_speech_timestamps
 
 from callytics.domain.audio import SAMPLE_RATE_HZ
 from callytics.domain.hallucination import RecognisedSegment, spoken_words
-from callytics.domain.listening import spans_to_hear, windows
+from callytics.domain.listening import in_gaps, spans_to_hear, unheard, windows
 from callytics.domain.transcript import Interval, Word
 from callytics.errors import ConfigurationError
 from callytics.model_files import revision_of
@@ -37,18 +38,20 @@ _FASTEST: Mapping[str, Sequence[str]] = {
 
 
 class FasterWhisper:
-    """A Transcriber. `batch_size` above 1 decodes so many windows of 30 s at once.
+    """A Transcriber.
 
-    `options` go to faster-whisper's `transcribe` as they are: `beam_size`, `temperature`, ...
+    `batch_size` above 1 decodes so many windows of 30 s at once, cut in pauses. `options` go to
+    faster-whisper's `transcribe` as they are: `beam_size`, `temperature`, ...
     """
 
     def __init__(
         self, whisper: WhisperModel, info: ModelInfo, *, batch_size: int, options: Mapping[str, Any]
     ) -> None:
-        self._recogniser = whisper if batch_size == 1 else BatchedInferencePipeline(whisper)
+        self.info = info
+        self._whisper = whisper
+        self._batched = BatchedInferencePipeline(whisper)
         self._batch_size = batch_size
         self._options = options
-        self.info = info
 
     @classmethod
     def load(
@@ -60,9 +63,8 @@ class FasterWhisper:
         threads: int | None,
         settings: Settings,
     ) -> Self:
-        compute_type = choose_compute_type(
-            model.precision, device, ctranslate2.get_supported_compute_types(device)
-        )
+        supported = ctranslate2.get_supported_compute_types(device)
+        compute_type = choose_compute_type(model.precision, device, supported)
         whisper = WhisperModel(
             str(where),
             device=device,
@@ -101,10 +103,7 @@ class FasterWhisper:
             return Transcription(words=(), language=language, language_probability=0.0)
         # Decoding may draw lots (temperature above 0): the same audio must give the same words.
         ctranslate2.set_random_seed(0)
-        spans = spans_to_hear(speech, len(audio) / SAMPLE_RATE_HZ)
-        chunks = [_in_samples(span) for span in spans]
-        heard = np.concatenate([audio[chunk["start"] : chunk["end"]] for chunk in chunks])
-        wanted = {
+        asked = {
             "language": language,
             "hotwords": ", ".join(hotwords) or None,
             "word_timestamps": True,
@@ -112,21 +111,52 @@ class FasterWhisper:
             "condition_on_previous_text": False,
             **self._options,
         }
-        if self._batch_size > 1:
-            wanted["batch_size"] = self._batch_size
-            wanted["clip_timestamps"] = [
-                {"start": window.start_s, "end": window.end_s}
-                for window in windows(spans, speech, _WINDOW_S)
-            ]
-        segments, found = self._recogniser.transcribe(heard, **wanted)
-        followed = _follow(segments, len(heard) / SAMPLE_RATE_HZ, progress)
-        timed = restore_speech_timestamps(followed, chunks, SAMPLE_RATE_HZ)
-        recognised = [_recognised(number, segment) for number, segment in enumerate(timed)]
+        hear = self._hear_in_batches if self._batch_size > 1 else self._hear
+        segments, found = hear(audio, speech, asked, progress)
+        words = spoken_words(segments, speech)
+        missed = unheard(speech, words)
+        if missed:
+            asked["language"] = found.language
+            again, _ = self._hear(audio, missed, asked, lambda _: progress(1.0))
+            words = in_gaps(words, spoken_words(again, missed))
         return Transcription(
-            words=spoken_words(recognised, speech),
+            words=words,
             language=found.language,
-            language_probability=found.language_probability,
+            language_probability=float(found.language_probability),
         )
+
+    def _hear(
+        self,
+        audio: "Audio",
+        speech: Sequence[Interval],
+        asked: Mapping[str, Any],
+        progress: Progress,
+    ) -> "_Heard":
+        """Window after window, each from where the last one's words ended."""
+        spans = spans_to_hear(speech, len(audio) / SAMPLE_RATE_HZ)
+        segments, found = self._whisper.transcribe(_cut_out(audio, spans), **asked)
+        return _collect(segments, spans, progress), found
+
+    def _hear_in_batches(
+        self,
+        audio: "Audio",
+        speech: Sequence[Interval],
+        asked: Mapping[str, Any],
+        progress: Progress,
+    ) -> "_Heard":
+        """Several windows at once: quicker, but a window that goes wrong is not decoded again."""
+        spans = spans_to_hear(speech, len(audio) / SAMPLE_RATE_HZ)
+        clips = [
+            {"start": window.start_s, "end": window.end_s}
+            for window in windows(spans, speech, _WINDOW_S)
+        ]
+        segments, found = self._batched.transcribe(
+            _cut_out(audio, spans), batch_size=self._batch_size, clip_timestamps=clips, **asked
+        )
+        return _collect(segments, spans, progress), found
+
+
+_Heard = tuple[list[RecognisedSegment], TranscriptionInfo]
 
 
 def choose_compute_type(precision: str, device: str, supported: Collection[str]) -> str:
@@ -139,6 +169,12 @@ def choose_compute_type(precision: str, device: str, supported: Collection[str])
     return precision
 
 
+def _cut_out(audio: "Audio", spans: Sequence[Interval]) -> "Audio":
+    """The `spans` of `audio`, one after the other."""
+    chunks = [audio[chunk["start"] : chunk["end"]] for chunk in map(_in_samples, spans)]
+    return np.concatenate(chunks)
+
+
 def _in_samples(span: Interval) -> dict[str, int]:
     return {
         "start": round(span.start_s * SAMPLE_RATE_HZ),
@@ -146,12 +182,21 @@ def _in_samples(span: Interval) -> dict[str, int]:
     }
 
 
+def _collect(
+    segments: Iterable[Segment], spans: Sequence[Interval], progress: Progress
+) -> list[RecognisedSegment]:
+    """Decode `segments`, of what was cut out, and give their words the times of the whole audio."""
+    followed = _follow(segments, sum(span.duration_s for span in spans), progress)
+    timed = restore_speech_timestamps(followed, [*map(_in_samples, spans)], SAMPLE_RATE_HZ)
+    return [_recognised(number, segment) for number, segment in enumerate(timed)]
+
+
 def _follow(
     segments: Iterable[Segment], duration_s: float, progress: Progress
 ) -> Iterator[Segment]:
     """`segments`, with word of how far they are. Decoding happens as they are asked for."""
     for segment in segments:
-        progress(min(1.0, segment.end / duration_s))
+        progress(min(1.0, float(segment.end) / duration_s))
         yield segment
 
 

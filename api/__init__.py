@@ -1,0 +1,1 @@
+"""The HTTP surface: a thin layer over `callytics.services`. It imports no task code and no model library."""

@@ -1,0 +1,143 @@
+"""What Prometheus is shown: this process's requests, and the pipeline's state from its rows."""
+
+from datetime import datetime, timedelta
+from threading import Lock
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.db.engine import unit_of_work
+from callytics.db.heartbeats import Heartbeats
+from callytics.db.stage_stats import StageStats
+from callytics.domain.stages import Stage
+from callytics.services.health import readiness
+
+log = structlog.get_logger(__name__)
+
+SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+
+COMMIT_DELAY = timedelta(seconds=2)
+"""An attempt is counted so long after its end: by then its transaction is through."""
+
+NO_FAILURES = frozenset({"done", "abandoned", "handed_back"})
+
+
+class Metrics:
+    """One registry an application, so that several may live in one process.
+
+    The pipeline's attempts are counted from the moment that this process started, whichever worker
+    made them: over several API processes take the maximum, not the sum.
+    """
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self._sessions = sessions
+        self._lock = Lock()
+        self._counted_until: datetime | None = None
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "api_success_rate",
+            "Requests by outcome: success (below 400), client_error, server_error.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "callytics_request_seconds",
+            "Seconds until the end of the answer.",
+            ["method", "route", "status"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._slm_seconds = Histogram(
+            "slm_response_time",
+            "Seconds that the small chat model took for a summary.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._stage_seconds = Histogram(
+            "callytics_stage_seconds",
+            "Seconds that a successful attempt at a stage took.",
+            ["stage"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._stage_failures = Counter(
+            "callytics_stage_failures",
+            "Attempts at a stage that ended with a problem.",
+            ["stage", "code"],
+            registry=registry,
+        )
+        self._queue_length = Gauge(
+            "queue_length", "Stages that wait for a worker.", ["queue"], registry=registry
+        )
+        self._queue_running = Gauge(
+            "callytics_queue_running", "Stages that a worker runs.", ["queue"], registry=registry
+        )
+        self._queue_oldest = Gauge(
+            "callytics_queue_oldest_seconds",
+            "How long the stage that waits longest does so.",
+            ["queue"],
+            registry=registry,
+        )
+        self._queue_workers = Gauge(
+            "callytics_queue_workers_ready",
+            "Living workers that take messages from the queue.",
+            ["queue"],
+            registry=registry,
+        )
+        self._heartbeat_age = Gauge(
+            "callytics_heartbeat_age_seconds",
+            "Since when a worker has said nothing.",
+            ["worker"],
+            registry=registry,
+        )
+        self._database_up = Gauge(
+            "callytics_database_up", "Whether the database answers.", registry=registry
+        )
+        Gauge(
+            "mlm_batch_size",
+            "Consultations in the batch that was closed last; 0 before the first.",
+            registry=registry,
+        )
+
+    def count_request(self, *, method: str, route: str, status: int, seconds: float) -> None:
+        outcomes = {4: "client_error", 5: "server_error"}
+        self._requests.labels(outcomes.get(status // 100, "success")).inc()
+        self._request_seconds.labels(method, route, str(status)).observe(seconds)
+
+    def render(self) -> bytes:
+        """The text format, with the rows as they are now."""
+        with self._lock:
+            try:
+                with unit_of_work(self._sessions) as session:
+                    self._read_state(session)
+                    self._count_attempts(session)
+                self._database_up.set(1)
+            except SQLAlchemyError as error:
+                log.warning("metrics_without_rows", error=type(error).__name__)
+                self._database_up.set(0)
+        return generate_latest(self.registry)
+
+    def _read_state(self, session: Session) -> None:
+        for queue, health in readiness(session).queues.items():
+            self._queue_length.labels(queue.value).set(health.queued)
+            self._queue_running.labels(queue.value).set(health.running)
+            self._queue_oldest.labels(queue.value).set(health.oldest_queued_s or 0)
+            self._queue_workers.labels(queue.value).set(health.ready)
+        self._heartbeat_age.clear()
+        for worker, age_s in Heartbeats(session).ages().items():
+            self._heartbeat_age.labels(worker).set(age_s)
+
+    def _count_attempts(self, session: Session) -> None:
+        stats = StageStats(session)
+        until = stats.now() - COMMIT_DELAY
+        since = self._counted_until or until
+        for attempt in stats.ended(since, until):
+            if attempt.outcome not in NO_FAILURES:
+                self._stage_failures.labels(attempt.stage.value, attempt.outcome).inc()
+            elif attempt.outcome == "done":
+                self._stage_seconds.labels(attempt.stage.value).observe(attempt.seconds)
+                if attempt.stage is Stage.SUMMARIZE:
+                    self._slm_seconds.observe(attempt.seconds)
+        self._counted_until = until

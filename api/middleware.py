@@ -1,0 +1,107 @@
+"""Around every request: its id, its body's limit, a line in the log, a count, and no trace to the client."""
+
+import re
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from uuid import uuid4
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import respond
+from api.metrics import Metrics
+from callytics.errors import CallyticsError, RequestTooLargeError
+from callytics.logs import where
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+BODY_LIMIT_BYTES = 2**20
+"""Of any body, unless its endpoint sets `request.state.body_limit`."""
+
+CLIENT_CLOSED = 499
+"""What is logged where the client went away (nginx's number)."""
+
+
+class RequestFrame:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        scope.setdefault("state", {}).update(request_id=request_id, body_limit=BODY_LIMIT_BYTES)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, status = perf_counter(), CLIENT_CLOSED
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = scope["state"]["request_id"]
+                headers.update(scope["state"].get("response_headers", {}))
+            await send(message)
+
+        try:
+            await self._app(scope, _limited(scope, receive), sending)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered
+        except Exception as error:
+            # Its text may quote what was sent: the client is told nothing, the log type and place.
+            log.error("request_crashed", error=type(error).__name__, where=where(error))  # noqa: TRY400
+            if status == CLIENT_CLOSED:
+                await respond(Request(scope), CallyticsError())(scope, receive, sending)
+        finally:
+            self._note(scope, status, perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unknown")
+        self._metrics.count_request(
+            method=scope["method"], route=route, status=status, seconds=seconds
+        )
+        log.info(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=status,
+            ms=round(seconds * 1000, 1),
+            client=scope["state"].get("client"),
+        )
+
+
+def _limited(scope: Scope, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """`receive` that stops a body beyond the limit: at once where its length is announced."""
+    announced = Headers(scope=scope).get("content-length", "")
+    size = 0
+
+    async def receiving() -> Message:
+        nonlocal size
+        limit = scope["state"]["body_limit"]
+        if announced.isdecimal() and int(announced) > limit:
+            raise _too_large(limit)
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise _too_large(limit)
+        return message
+
+    return receiving
+
+
+def _too_large(limit: int) -> HTTPException:
+    """FastAPI lets only its own kind of error through while it reads a body."""
+    error = HTTPException(413)
+    error.__cause__ = RequestTooLargeError(max_bytes=limit)
+    return error

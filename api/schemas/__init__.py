@@ -1,0 +1,1 @@
+"""What goes over the wire: the customer's field names, to the letter."""

@@ -1,0 +1,91 @@
+"""Wakes those who wait for a call: one listening connection a process, however many wait."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import psycopg
+import structlog
+from sqlalchemy import make_url
+
+from callytics.db.calls import CHANGES
+
+log = structlog.get_logger(__name__)
+
+RECONNECT_S = 1.0
+POLL_S = 2.0
+"""Who waits looks again after so long even if nothing was heard."""
+
+
+class Watcher:
+    """Somebody who waits for the next change of one call."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    async def wait(self, timeout_s: float = POLL_S) -> None:
+        """Until the call has changed since the last wait, `timeout_s` at most."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+
+class CallWatch:
+    def __init__(self, database_url: str) -> None:
+        url = make_url(database_url).set(drivername="postgresql")
+        self._conninfo = url.render_as_string(hide_password=False)
+        self._watchers: defaultdict[UUID, set[Watcher]] = defaultdict(set)
+
+    @asynccontextmanager
+    async def watching(self, call_id: UUID) -> AsyncIterator[Watcher]:
+        watcher = Watcher()
+        self._watchers[call_id].add(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers[call_id].discard(watcher)
+            if not self._watchers[call_id]:
+                del self._watchers[call_id]
+
+    @property
+    def watched(self) -> int:
+        """How many calls somebody waits for."""
+        return len(self._watchers)
+
+    async def run(self) -> None:
+        """Listen until cancelled; a lost connection is made anew."""
+        while True:
+            try:
+                await self._listen()
+            except psycopg.Error as error:
+                log.warning("not_listening", error=type(error).__name__)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _listen(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo,
+            autocommit=True,
+            application_name="callytics-watch",
+            connect_timeout=5,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+        async with connection:
+            await connection.execute(f"LISTEN {CHANGES}")
+            self._wake_all()  # what happened while nobody listened
+            async for notice in connection.notifies():
+                for watcher in self._watchers.get(UUID(notice.payload), ()):
+                    watcher.wake()
+
+    def _wake_all(self) -> None:
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.wake()

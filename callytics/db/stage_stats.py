@@ -1,0 +1,74 @@
+"""What the `stage_runs` and `stage_attempts` tables say of the whole pipeline, for health and metrics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from callytics.db.models import StageAttempt, StageRun
+from callytics.domain.stages import Stage, StageStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenStages:
+    """How many calls are at `stage` in `status`, and since when the longest, in seconds."""
+
+    stage: Stage
+    status: StageStatus
+    count: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndedAttempt:
+    """`outcome` is `done`, `abandoned`, `handed_back`, or the code of a problem."""
+
+    stage: Stage
+    outcome: str
+    seconds: float
+
+
+class StageStats:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def now(self) -> datetime:
+        now: datetime = self._session.scalars(select(func.clock_timestamp())).one()
+        return now
+
+    def open(self) -> Sequence[OpenStages]:
+        """What is queued or running."""
+        age = func.clock_timestamp() - func.min(StageRun.queued_at)
+        rows = self._session.execute(
+            select(
+                StageRun.stage,
+                StageRun.status,
+                func.count().label("found"),
+                func.coalesce(func.extract("epoch", age), 0).label("oldest_s"),
+            )
+            .where(StageRun.status.in_([StageStatus.QUEUED, StageStatus.RUNNING]))
+            .group_by(StageRun.stage, StageRun.status)
+        )
+        return [
+            OpenStages(
+                stage=row.stage, status=row.status, count=row.found, oldest_s=float(row.oldest_s)
+            )
+            for row in rows
+        ]
+
+    def ended(self, since: datetime, until: datetime) -> Sequence[EndedAttempt]:
+        """The attempts that ended after `since`, up to `until`."""
+        seconds = func.extract("epoch", StageAttempt.finished_at - StageAttempt.started_at)
+        rows = self._session.execute(
+            select(StageAttempt.stage, StageAttempt.outcome, seconds.label("seconds")).where(
+                StageAttempt.finished_at > since,
+                StageAttempt.finished_at <= until,
+                StageAttempt.outcome.is_not(None),
+            )
+        )
+        return [
+            EndedAttempt(stage=row.stage, outcome=row.outcome or "", seconds=float(row.seconds))
+            for row in rows
+        ]
