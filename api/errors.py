@@ -184,5 +184,5 @@ def install(app: FastAPI) -> None:
     def _(request: Request, error: Exception) -> JSONResponse:
         log.warning("database_unavailable", error=type(error).__name__)
         return respond(
-            request, errors.UnavailableError("The database does not answer.", **{RETRY_AFTER: 2})
+            request, errors.UnavailableError("The database does not answer.", retry_after_s=2)
         )

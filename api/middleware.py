@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import respond
 from api.metrics import Metrics
-from callytics.errors import CallyticsError, RequestTooLargeError
+from callytics.errors import CallyticsError
 from callytics.logs import where
 
 log = structlog.get_logger(__name__)
@@ -23,6 +23,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 BODY_LIMIT_BYTES = 2**20
 """Of any body, unless its endpoint sets `request.state.body_limit`."""
 
+UNKNOWN_ROUTE = "unknown"
 CLIENT_CLOSED = 499
 """What is logged where the client went away (nginx's number)."""
 
@@ -67,7 +68,7 @@ class RequestFrame:
             self._note(scope, status, perf_counter() - started)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unknown")
+        route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
         self._metrics.count_request(
             method=scope["method"], route=route, status=status, seconds=seconds
         )
@@ -82,7 +83,10 @@ class RequestFrame:
 
 
 def _limited(scope: Scope, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """`receive` that stops a body beyond the limit: at once where its length is announced."""
+    """`receive` that stops a body beyond the limit: at once where its length is announced.
+
+    HTTPException, since FastAPI lets nothing else through while it reads a body.
+    """
     announced = Headers(scope=scope).get("content-length", "")
     size = 0
 
@@ -90,18 +94,11 @@ def _limited(scope: Scope, receive: Receive) -> Callable[[], Awaitable[Message]]
         nonlocal size
         limit = scope["state"]["body_limit"]
         if announced.isdecimal() and int(announced) > limit:
-            raise _too_large(limit)
+            raise HTTPException(413)
         message = await receive()
         size += len(message.get("body", b""))
         if size > limit:
-            raise _too_large(limit)
+            raise HTTPException(413)
         return message
 
     return receiving
-
-
-def _too_large(limit: int) -> HTTPException:
-    """FastAPI lets only its own kind of error through while it reads a body."""
-    error = HTTPException(413)
-    error.__cause__ = RequestTooLargeError(max_bytes=limit)
-    return error

@@ -146,15 +146,15 @@ class AudioStore(Protocol):
     def delete_prefix(self, prefix: str) -> int:
         """Delete every object below `prefix`; the number deleted. Deleting twice is harmless."""
 
+    def delete_older(self, prefix: str, age: timedelta) -> int:
+        """Delete what was written below `prefix` longer than `age` ago; the number of objects."""
+
 
 class UploadStore(AudioStore, Protocol):
-    """An audio store that takes uploads too, and drops what was left half-way."""
+    """An audio store that takes uploads too."""
 
     async def receive(self, key: str, chunks: AsyncIterable[bytes]) -> None:
         """As `write`, for chunks that arrive over the network: no thread waits for them."""
-
-    def delete_older(self, prefix: str, age: timedelta) -> int:
-        """Delete what lies below `prefix` longer than `age`; the number of folders or objects."""
 
 
 class AudioFetcher(Protocol):
@@ -165,6 +165,3 @@ class AudioFetcher(Protocol):
 
     def fetch(self, url: str) -> Iterator[bytes]:
         """The bytes at `url` in chunks; raises beside these two AudioTooLargeError."""
-
-    def delete_older(self, prefix: str, age: timedelta) -> int:
-        """Delete the objects below `prefix` that were written longer than `age` ago; the number."""

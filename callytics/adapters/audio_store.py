@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import AsyncIterable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -80,9 +79,9 @@ class ObjectAudioStore:
         return deleted
 
     def delete_older(self, prefix: str, age: timedelta) -> int:
-        if self._directory:
-            return _delete_older_folders(self._directory / prefix, age)
         oldest = datetime.now(UTC) - age
+        if self._directory:
+            return _delete_older_files(self._directory / prefix, oldest.timestamp())
         old = [
             entry["path"]
             for batch in obstore.list(self._store, prefix=prefix)
@@ -107,10 +106,14 @@ def _flush_to_disk(path: Path) -> None:
             os.close(descriptor)
 
 
-def _delete_older_folders(directory: Path, age: timedelta) -> int:
-    oldest = time.time() - age.total_seconds()
-    folders = directory.iterdir() if directory.is_dir() else ()
-    old = [folder for folder in folders if folder.stat().st_mtime < oldest]
-    for folder in old:
-        shutil.rmtree(folder)
-    return len(old)
+def _delete_older_files(directory: Path, oldest: float) -> int:
+    """What obstore has staged included, which it does not list; folders go when they were empty long."""
+    deleted = 0
+    for folder, folders, names in os.walk(directory, topdown=False):
+        old = [path for name in names if (path := Path(folder, name)).stat().st_mtime < oldest]
+        for path in old:
+            path.unlink()
+        deleted += len(old)
+        if not (folders or names) and Path(folder).stat().st_mtime < oldest:
+            Path(folder).rmdir()
+    return deleted

@@ -152,5 +152,3 @@ def _problem(response: httpx.Response) -> ProblemError:
         return ProblemError(response.status_code, response.json())
     except ValueError:
         return ProblemError(response.status_code, None)
-
-

@@ -52,9 +52,7 @@ def list_(
     from callytics.cli.api import connect
 
     with connect(api_url, client) as api:
-        page = api.calls(
-            status=status, consultation_id=consultation_id, limit=limit, after=after
-        )
+        page = api.calls(status=status, consultation_id=consultation_id, limit=limit, after=after)
     if as_json:
         print_json(page)
         return

@@ -193,7 +193,10 @@ def _port(name: str, host: str, port: int, variable: str) -> Finding:
             probe.bind((host, port))
         except OSError as error:
             return Finding(
-                name=title, ok=False, detail=f"{host}:{port}: {error.strerror}", mend=f"set {variable}"
+                name=title,
+                ok=False,
+                detail=f"{host}:{port}: {error.strerror}",
+                mend=f"set {variable}",
             )
     return Finding(name=title, ok=True, detail=f"{host}:{port} is free")
 

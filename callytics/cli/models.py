@@ -17,7 +17,10 @@ from callytics.cli.options import Json
 from callytics.cli.problems import EPILOG, CommandError, ExitCode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from callytics.model_files.fetch import FetchEvent, FetchPlan
+    from callytics.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, epilog=EPILOG)
 
@@ -30,32 +33,43 @@ Names = Annotated[
 @app.command()
 def fetch(names: Names = None, *, as_json: Json = False) -> None:
     """Bring model files into the model directory; what is there is left alone."""
-    from callytics.model_files.fetch import fetch as bring
     from callytics.model_files.fetch import fetchable, plan_fetch
 
     settings = local.settings()
     wanted = tuple(names or fetchable(settings))
-    _say_plan(plan_fetch(settings, wanted))
-    with _fetch_display() as report:
-        folders = bring(settings, wanted, report=report)
-    found = [
-        {"model": name, "path": str(path)} for name, path in zip(wanted, folders, strict=True)
-    ]
+    plan = plan_fetch(settings, wanted)
+    if not plan:
+        say("Every model is here already.")
+    folders = _fetch(settings, wanted, plan)
+    found = [{"model": name, "path": str(path)} for name, path in zip(wanted, folders, strict=True)]
     if as_json:
         print_json(found)
     else:
         print_table(("model", "folder"), ((row["model"], row["path"]) for row in found))
 
 
-def _say_plan(plan: Sequence["FetchPlan"]) -> None:
-    if not plan:
-        say("Every model is here already.")
-        return
-    total = sum(item.download_bytes or 0 for item in plan)
-    say(f"To fetch: {len(plan)} models, {_size(total)}.")
+def fetch_missing(settings: "Settings") -> None:
+    """Bring what the configured models lack; says nothing where nothing is lacking."""
+    from callytics.model_files.fetch import fetchable, plan_fetch
+
+    if plan := plan_fetch(settings):
+        _fetch(settings, fetchable(settings), plan)
+
+
+def _fetch(
+    settings: "Settings", names: Sequence[str], plan: Sequence["FetchPlan"]
+) -> Sequence["Path"]:
+    """Say what it will take, then do it."""
+    from callytics.model_files.fetch import fetch as bring
+
+    if plan:
+        total = sum(item.download_bytes or 0 for item in plan)
+        say(f"To fetch: {len(plan)} models, {_size(total)}.")
     for item in plan:
         size = "made here" if item.download_bytes == 0 else _size(item.download_bytes)
         say(f"  {item.model}: {size}, takes {_size(item.bytes)} ({item.licence or 'see its page'})")
+    with _fetch_display() as report:
+        return bring(settings, names, report=report)
 
 
 @contextmanager
@@ -79,8 +93,13 @@ def _fetch_display() -> Iterator[Callable[["FetchEvent"], None]]:
 def _fetch_bars() -> Iterator[Callable[["FetchEvent"], None]]:
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-    columns = ("{task.description}", BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[step]}"))
-    with Progress(*columns, console=stderr()) as progress:
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[step]}"),
+    )
+    with Progress(*columns, console=stderr(), redirect_stdout=False) as progress:
         tasks: dict[str, TaskID] = {}
 
         def report(event: "FetchEvent") -> None:

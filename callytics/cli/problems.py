@@ -56,7 +56,9 @@ class ProblemError(CommandError):
 def _sentence(status: int, problem: dict[str, Any]) -> str:
     title, detail, code = (problem.get(key) for key in ("title", "detail", "code"))
     said = f"{title}: {detail}" if title and detail and title != detail else detail or title
-    return f"{said or f'The server answered with status {status}.'}" + (f" ({code})" if code else "")
+    return f"{said or f'The server answered with status {status}.'}" + (
+        f" ({code})" if code else ""
+    )
 
 
 def explain(error: Exception) -> tuple[str, ExitCode]:
@@ -69,4 +71,7 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
         named = f"{error.filename}: " if error.filename else ""
         return f"{named}{error.strerror}", ExitCode.FAILED
     # The text of an unforeseen error may hold an address with a password: only its type is shown.
-    return f"Unforeseen {type(error).__name__}. Run `callytics --debug ...` to see where.", ExitCode.FAILED
+    return (
+        f"Unforeseen {type(error).__name__}. Run `callytics --debug ...` to see where.",
+        ExitCode.FAILED,
+    )

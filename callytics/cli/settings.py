@@ -84,7 +84,6 @@ def _shown(entry: Entry) -> "Text":
     return colored("not set", "dim") if entry.value is None else colored(_text(entry.shown), "")
 
 
-
 @app.command()
 def get(
     name: Annotated[str, typer.Argument(help="`api_url`, `redis_url`, `api.port`, ...")],

@@ -4,20 +4,18 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from callytics.cli.console import print_json, print_plain, say, stderr
 from callytics.cli.options import ApiUrl, AsClient, Json
-from callytics.cli.problems import EPILOG, CommandError, ExitCode
+from callytics.cli.problems import CommandError, ExitCode
 from callytics.domain.job import JobStatus, Priority
 from callytics.domain.stages import Stage
 from callytics.domain.transcript import Role
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from callytics.cli.api import Api
 
 
@@ -28,28 +26,29 @@ def submit(
             metavar="[FILE]...", exists=True, dir_okay=False, readable=True, help="Recordings."
         ),
     ] = None,
+    *,
     url: Annotated[
-        str | None, typer.Option(help="Instead of a file: an address the server fetches.")
+        str | None, typer.Option(help="Instead of files: an address that the server fetches.")
     ] = None,
     path: Annotated[
-        str | None, typer.Option(help="Instead of a file: a path that the server can read.")
+        str | None, typer.Option(help="Instead of files: a path that the server can read.")
     ] = None,
     consultation_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Your own name for the consultation.")
     ] = None,
-    priority: Annotated[Priority, typer.Option(help="What goes first.")] = Priority.NORMAL,
+    priority: Annotated[Priority, typer.Option(help="Who goes first.")] = Priority.NORMAL,
     language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="ISO 639-1. [default: found by the model]")
+        str | None, typer.Option(metavar="CODE", help="ISO 639. [default: found by the model]")
     ] = None,
     channels: Annotated[
         str | None,
-        typer.Option(
-            metavar="ROLE=N,...", help="Who is on which channel: agent=0,customer=1."
-        ),
+        typer.Option(metavar="ROLE=N,...", help="Who is on which channel: agent=0,customer=1."),
     ] = None,
     stages: Annotated[
         str | None,
-        typer.Option(metavar="STAGE,...", help=f"Only these: {', '.join(Stage)}. [default: all]"),
+        typer.Option(
+            metavar="STAGE,...", help=f"Only these and what they need: {', '.join(Stage)}."
+        ),
     ] = None,
     hotwords: Annotated[
         str | None, typer.Option(metavar="WORD,...", help="Names and terms to listen for.")
@@ -62,11 +61,10 @@ def submit(
     ] = None,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The same key with the same recording makes one call."),
+        typer.Option(metavar="KEY", help="The same key and recording again make no second call."),
     ] = None,
-    *,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Stay until the calls have ended, and show the results.")
+        bool, typer.Option("--wait", help="Stay until the calls have ended and show the results.")
     ] = False,
     as_json: Json = False,
     api_url: ApiUrl = None,
@@ -74,6 +72,136 @@ def submit(
 ) -> None:
     """Submit recordings.
 
-    With --json one line of JSON is printed for each, in the order given: what the server answered, or
-    with --wait the call's result.
+    With --json one line is printed for each, in the order given: the server's answer or, with --wait,
+    the call's result.
     """
+    references = {
+        name: value for name, value in (("audio_url", url), ("audio_path", path)) if value
+    }
+    if bool(files) + len(references) != 1:
+        raise typer.BadParameter("Give either files, or --url, or --path.")
+    if idempotency_key and files and len(files) > 1:
+        raise typer.BadParameter("--idempotency-key stands for one recording.")
+    options = {
+        "consultation_id": consultation_id,
+        "priority": priority.value,
+        "language": language,
+        "channels": _channels(channels),
+        "stages": _stages(stages),
+        "hotwords": _words(hotwords),
+        "metadata": _metadata(metadata),
+        "callback_url": callback_url,
+    }
+    asked = {name: value for name, value in options.items() if value is not None}
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    from callytics.cli.api import connect
+
+    with connect(api_url, client) as api:
+        if files:
+            answers = upload(api, files, asked, headers)
+        else:
+            answer = api.submit_reference({**references, **asked}, headers)
+            answers = {next(iter(references.values())): answer}
+        results = wait_for(api, answers) if wait else answers
+    _print(results, wait=wait, as_json=as_json)
+    _finish(len(files or references), results, wait=wait)
+
+
+def _channels(text: str | None) -> Mapping[str, int] | None:
+    if text is None:
+        return None
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    roles = {Role.AGENT.value, Role.CUSTOMER.value}
+    if {role.strip() for role, _, _ in pairs} != roles or not all(n.strip().isdigit() for *_, n in pairs):
+        raise typer.BadParameter("--channels is written agent=0,customer=1.")
+    return {role.strip(): int(number) for role, _, number in pairs}
+
+
+def _stages(text: str | None) -> list[str] | None:
+    names = _words(text)
+    for name in names or ():
+        if name not in list(Stage):
+            raise typer.BadParameter(f"{name!r} is no stage; there are {', '.join(Stage)}.")
+    return names
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _metadata(text: str | None) -> Mapping[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise typer.BadParameter("--metadata is a JSON object.")
+    return value
+
+
+def upload(
+    api: "Api", files: Sequence[Path], options: Mapping[str, Any], headers: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the server answered for each file. One that it refuses does not keep the others back."""
+    answers = {}
+    with _upload_bars() as opened:
+        for file in files:
+            try:
+                with opened(file) as content:
+                    answers[str(file)] = api.submit_file(content, file.name, options, headers)
+            except CommandError as error:
+                if len(files) == 1 or error.exit_code is ExitCode.UNREACHABLE:
+                    raise
+                say(f"{file}: {error}", "red")
+    return answers
+
+
+@contextmanager
+def _upload_bars() -> Iterator[Any]:
+    """Opens files, with a bar for each as it is read."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(
+        *columns, console=stderr(), redirect_stdout=False, disable=not stderr().is_terminal
+    ) as progress:
+
+        def opened(file: Path) -> BinaryIO:
+            return progress.open(file, "rb", description=file.name)
+
+        yield opened
+
+
+def wait_for(api: "Api", answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Show the submitted calls' stages until all have ended; the results, in the same order."""
+    from callytics.cli.call_board import CallBoard, live
+    from callytics.cli.follow import follow
+
+    titles = {answer["call_id"]: title for title, answer in answers.items()}
+    board = CallBoard(list(answers))
+    with live(board):
+        for call_id, call in follow(api, list(titles)):
+            board.update(titles[call_id], call)
+    return {title: api.call(answer["call_id"]) for title, answer in answers.items()}
+
+
+def _print(results: Mapping[str, Any], *, wait: bool, as_json: bool) -> None:
+    from callytics.cli.report import print_report
+
+    for title, result in results.items():
+        if as_json:
+            print_json(result, indent=None)
+        elif wait:
+            print_report(result, title=title)
+        else:
+            print_plain(result["call_id"])
+
+
+def _finish(asked: int, results: Mapping[str, Any], *, wait: bool) -> None:
+    """End with what the worst of the calls deserves."""
+    if len(results) < asked:
+        raise typer.Exit(ExitCode.FAILED)
+    if wait and any(call["status"] != JobStatus.COMPLETED for call in results.values()):
+        raise typer.Exit(ExitCode.CALL_FAILED)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Uuid, bindparam, delete, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql.base import ExecutableOption
 
 from callytics.db.models import Call, CallTurn
 from callytics.domain.job import FINISHED, JobStatus, Priority
@@ -69,14 +70,21 @@ class Calls:
     def owned(self, client_id: UUID, call_id: UUID, *, words: bool = False) -> Call:
         """The client's call with its stages, turns and summary; that of another client is not found."""
         turns = selectinload(Call.turns)
+        return self._owned(
+            client_id,
+            call_id,
+            selectinload(Call.stage_runs),
+            turns.undefer(CallTurn.words) if words else turns,
+            joinedload(Call.summary),
+        )
+
+    def progress(self, client_id: UUID, call_id: UUID) -> Call:
+        """As `owned`, with its stages alone."""
+        return self._owned(client_id, call_id, selectinload(Call.stage_runs))
+
+    def _owned(self, client_id: UUID, call_id: UUID, *options: ExecutableOption) -> Call:
         found = self._session.scalar(
-            select(Call)
-            .where(Call.id == call_id, Call.client_id == client_id)
-            .options(
-                selectinload(Call.stage_runs),
-                turns.undefer(CallTurn.words) if words else turns,
-                joinedload(Call.summary),
-            )
+            select(Call).where(Call.id == call_id, Call.client_id == client_id).options(*options)
         )
         if found is None:
             raise CallNotFoundError
@@ -95,7 +103,7 @@ class Calls:
         """Up to `limit` calls of the client, newest first, beginning behind the call `after`."""
         query = select(Call).where(Call.client_id == client_id, *filters.conditions())
         if after is not None:
-            last = self.owned(client_id, after)
+            last = self._owned(client_id, after)
             query = query.where(tuple_(Call.created_at, Call.id) < tuple_(last.created_at, last.id))
         query = query.order_by(Call.created_at.desc(), Call.id.desc()).limit(limit)
         return self._session.scalars(query).all()

@@ -9,6 +9,11 @@ SAMPLE_RATE_HZ = 16_000
 """Every prepared channel has this rate: what Whisper, pyannote and Silero were trained on."""
 
 
+def channel_label(index: int) -> str:
+    """What the speaker on the channel `index` is called, where words find their speaker by channel."""
+    return f"channel-{index}"
+
+
 class Attribution(StrEnum):
     """How words find their speaker."""
 

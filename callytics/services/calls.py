@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy.orm import Session
+import structlog
+from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.audio_purges import AudioPurges
 from callytics.db.calls import CallFilter, Calls
@@ -13,7 +14,11 @@ from callytics.db.stage_runs import StageRuns
 from callytics.domain.job import FINISHED
 from callytics.domain.stages import Stage, StageStatus, downstream
 from callytics.errors import CallFinishedError, CallRunningError, StageNotInCallError
+from callytics.ports import AudioStore
 from callytics.services.stage import Hint, advance
+from callytics.services.upkeep import finish_purge
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,16 +76,27 @@ def lock_finished(session: Session, client_id: UUID, call_id: UUID) -> Call:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deleted:
-    """Where the deleted call's audio lies, and whether nothing can write there any more."""
+    """Where a deleted call's audio lies, and whether a stage may still be writing there."""
 
     audio_prefix: str
-    settled: bool
+    was_running: bool
 
 
 def delete(session: Session, client_id: UUID, call_id: UUID) -> Deleted:
-    """Delete the call's rows, whatever its state. Its audio is the caller's next line (purge.py)."""
+    """Delete the call's rows, whatever its state; after the commit `delete_audio`."""
     call = Calls(session).lock_owned(client_id, call_id)
-    prefix = f"calls/{call.id}"
+    prefix = f"calls/{call.id}/"
     AudioPurges(session).add(prefix)
     Calls(session).delete(call.id)
-    return Deleted(audio_prefix=prefix, settled=call.status in FINISHED)
+    return Deleted(audio_prefix=prefix, was_running=call.status not in FINISHED)
+
+
+def delete_audio(sessions: sessionmaker[Session], store: AudioStore, deleted: Deleted) -> None:
+    """Delete the call's audio now. Where that fails, or a stage writes to it still, upkeep does it again."""
+    try:
+        if deleted.was_running:
+            store.delete_prefix(deleted.audio_prefix)
+        else:
+            finish_purge(sessions, store, deleted.audio_prefix)
+    except Exception as error:
+        log.warning("audio_not_deleted_yet", error=type(error).__name__)

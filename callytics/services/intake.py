@@ -25,14 +25,11 @@ from callytics.errors import (
     InvalidRequestError,
     NotAudioError,
 )
-from callytics.ports import AudioStore, UploadStore
+from callytics.ports import INCOMING, AudioStore, UploadStore
 from callytics.services.stage import Hint, advance
 from callytics.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-INCOMING = "incoming"
-"""Where audio lies in the store until it belongs to a call."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +100,7 @@ async def receive_audio(
 
 
 def discard(store: AudioStore, audio: StoredAudio) -> None:
-    """Drop audio that no call has taken. What is left behind here is swept later (purge.py)."""
+    """Drop audio that no call has taken. What is left behind here upkeep finds."""
     try:
         store.delete_prefix(audio.folder)
     except Exception as error:
@@ -222,7 +219,7 @@ class _Meter:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._folder = f"{INCOMING}/{uuid4()}"
+        self._folder = f"{INCOMING}{uuid4()}"
         self._digest = hashlib.sha256()
         self._size = 0
         self._head = b""

@@ -5,13 +5,14 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from callytics.db.audio_purges import AudioPurges
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
-from callytics.db.models import AudioPurge, IdempotencyKey
+from callytics.db.idempotency import IdempotencyKeys
 from callytics.db.stage_runs import StageRuns
 from callytics.domain.stages import Stage
 from callytics.errors import WorkerLostError
@@ -70,18 +71,16 @@ def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[Hint]:
 
 ABANDONED_UPLOAD = timedelta(days=1)
 LOST_WORKER = timedelta(hours=1)
+LAST_WRITE = timedelta(hours=1)
+"""So long after a call was deleted no stage writes to its audio any more: its lease or its time is over."""
 
 
 def tidy(sessions: sessionmaker[Session], store: AudioStore, idempotency_ttl: timedelta) -> None:
     """Finish deletions that were cut short, drop what nobody will ask for again. Safe to repeat."""
     with unit_of_work(sessions) as session:
-        prefixes = session.scalars(select(AudioPurge.prefix)).all()
+        prefixes = AudioPurges(session).older_than(LAST_WRITE)
         Heartbeats(session).forget(LOST_WORKER)
-        session.execute(
-            delete(IdempotencyKey).where(
-                IdempotencyKey.created_at < func.clock_timestamp() - idempotency_ttl
-            )
-        )
+        IdempotencyKeys(session).prune(idempotency_ttl)
     for prefix in prefixes:
         finish_purge(sessions, store, prefix)
     store.delete_older(INCOMING, ABANDONED_UPLOAD)
@@ -91,4 +90,4 @@ def finish_purge(sessions: sessionmaker[Session], store: AudioStore, prefix: str
     """Delete the audio below `prefix`, then the row that asked for it."""
     store.delete_prefix(prefix)
     with unit_of_work(sessions) as session:
-        session.execute(delete(AudioPurge).where(AudioPurge.prefix == prefix))
+        AudioPurges(session).remove(prefix)

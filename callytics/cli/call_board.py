@@ -24,7 +24,7 @@ MARKS: Mapping[str, str] = {
 }
 
 
-class StageBoard:
+class CallBoard:
     """What is known of each call, by its title."""
 
     def __init__(self, titles: Sequence[str]) -> None:
@@ -80,12 +80,12 @@ def _seconds(value: float | None) -> str:
 
 
 @contextmanager
-def live(board: StageBoard) -> Iterator[None]:
+def live(board: CallBoard) -> Iterator[None]:
     """Keep `board` drawn while the block runs, where there is a terminal."""
     if not stderr().is_terminal:
         yield
         return
     from rich.live import Live
 
-    with Live(board, console=stderr(), refresh_per_second=8):
+    with Live(board, console=stderr(), refresh_per_second=8, redirect_stdout=False):
         yield

@@ -1,0 +1,56 @@
+"""What the API works with: made once, handed to every request."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from cryptography.fernet import MultiFernet
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from api.limiter import RateLimiter
+from api.metrics import Metrics
+from api.watch import CallWatch
+from callytics.adapters.audio_store import make_audio_store
+from callytics.adapters.fetch import HttpFetcher
+from callytics.db.engine import make_engine, make_sessions
+from callytics.ports import AudioFetcher, UploadStore
+from callytics.queueing.app import make_celery
+from callytics.queueing.dispatch import make_send
+from callytics.services import keys
+from callytics.services.stage import Hint
+from callytics.settings import Settings
+
+PUBLISH_RETRIES = 2
+"""A client waits for the answer; what is not sent now the sweeper sends."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiContext:
+    settings: Settings
+    engine: Engine
+    sessions: sessionmaker[Session]
+    cipher: MultiFernet
+    store: UploadStore
+    fetcher: AudioFetcher
+    send: Callable[[Iterable[Hint]], None]
+    limiter: RateLimiter
+    watch: CallWatch
+    metrics: Metrics
+
+
+def make_context(settings: Settings) -> ApiContext:
+    engine = make_engine(settings, application="callytics-api")
+    sessions = make_sessions(engine)
+    celery = make_celery(settings, publish_retries=PUBLISH_RETRIES)
+    return ApiContext(
+        settings=settings,
+        engine=engine,
+        sessions=sessions,
+        cipher=keys.make_cipher(settings),
+        store=make_audio_store(settings),
+        fetcher=HttpFetcher(settings.audio),
+        send=make_send(celery),
+        limiter=RateLimiter(celery.conf.broker_url),
+        watch=CallWatch(engine.url.render_as_string(hide_password=False)),
+        metrics=Metrics(sessions),
+    )

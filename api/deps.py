@@ -1,0 +1,102 @@
+"""What endpoints ask for: the context, and who is calling."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import APIKeyHeader
+
+from api.context import ApiContext
+from callytics.db.engine import unit_of_work
+from callytics.domain.scopes import Scope
+from callytics.errors import (
+    CallNotFoundError,
+    ForbiddenError,
+    InvalidBoundKeyError,
+    RateLimitedError,
+)
+from callytics.services import keys
+
+
+def get_context(request: Request) -> ApiContext:
+    context: ApiContext = request.app.state.context
+    return context
+
+
+Context = Annotated[ApiContext, Depends(get_context)]
+
+_header = APIKeyHeader(
+    name="X-Bound-Key",
+    scheme_name="BoundKey",
+    description="`client_id:timestamp:signature`, where `timestamp` is seconds since 1970 and "
+    "`signature` is hex(HMAC-SHA256(secret, `client_id:timestamp`)). Good for 5 minutes. "
+    "`callytics bound-key` prints one.",
+    auto_error=False,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """A client whose key was good; `id` is its row's."""
+
+    id: UUID
+    name: str
+
+
+def _caller(scope: Scope) -> Callable[..., Caller]:
+    def authorise(
+        request: Request, context: Context, bound_key: Annotated[str | None, Security(_header)]
+    ) -> Caller:
+        api = context.settings.api
+        with unit_of_work(context.sessions) as session:
+            client = keys.authenticate(
+                session,
+                context.cipher,
+                bound_key or "",
+                now_s=time.time(),
+                tolerance_s=api.bound_key_tolerance_s,
+            )
+        request.state.client = client.name
+        _count(request, context, client.name, client.rate_limit_per_minute)
+        if scope not in client.scopes:
+            raise ForbiddenError(f"This client has not the scope {scope}.")
+        return Caller(id=client.id, name=client.name)
+
+    return authorise
+
+
+def _count(request: Request, context: ApiContext, client: str, own_limit: int | None) -> None:
+    limit = own_limit or context.settings.api.rate_limit_per_minute
+    allowance = context.limiter.take(client, limit)
+    if allowance is None:
+        return
+    request.state.response_headers = allowance.headers()
+    if allowance.passed:
+        raise RateLimitedError(retry_after_s=allowance.reset_s)
+
+
+Reader = Annotated[Caller, Depends(_caller(Scope.READ))]
+Writer = Annotated[Caller, Depends(_caller(Scope.WRITE))]
+
+AUTH_ERRORS = (InvalidBoundKeyError, ForbiddenError, RateLimitedError)
+
+
+def _call_id(call_id: Annotated[str, Path(description="The call's id.")]) -> UUID:
+    """An id that no call can have is the id of no call."""
+    try:
+        return UUID(call_id)
+    except ValueError as error:
+        raise CallNotFoundError from error
+
+
+CallId = Annotated[UUID, Depends(_call_id)]
+
+
+def links(request: Request, context: ApiContext, call_id: UUID) -> dict[str, Any]:
+    """Where the call is seen and followed."""
+    base = context.settings.api.public_url or str(request.base_url)
+    url = f"{base.rstrip('/')}/api/v1/calls/{call_id}"
+    return {"status_url": url, "events_url": f"{url}/events"}

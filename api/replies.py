@@ -1,0 +1,30 @@
+"""Answers that more than one endpoint gives."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request, Response
+
+from api.context import ApiContext
+from api.schemas.base import Schema
+from api.schemas.calls import Submitted
+
+
+def as_json(value: Schema, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """`value` as it is: FastAPI would validate a long transcript a second time."""
+    return Response(
+        value.model_dump_json(), status, headers=headers, media_type="application/json"
+    )
+
+
+def in_work(request: Request, context: ApiContext, call_id: UUID) -> Response:
+    """202: where the call is seen and followed."""
+    base = context.settings.api.public_url or str(request.base_url)
+    url = f"{base.rstrip('/')}/api/v1/calls/{call_id}"
+    body = Submitted(call_id=call_id, status_url=url, events_url=f"{url}/events")
+    return as_json(body, 202, {"Location": url})
+
+
+IN_WORK: dict[str, Any] = {
+    "headers": {"Location": {"description": "The `status_url`.", "schema": {"type": "string"}}}
+}

@@ -1,0 +1,66 @@
+"""What runs and what is ready."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from api import openapi
+from api.deps import Context
+from api.schemas.health import Health, Live, Ready
+from callytics.db.engine import unit_of_work
+from callytics.errors import UnavailableError
+from callytics.services.health import readiness
+
+router = APIRouter(tags=["health"])
+
+
+@router.get(
+    "/health",
+    summary="Whether calls are analysed now",
+    responses=openapi.problems(UnavailableError),
+)
+def health(context: Context) -> Health:
+    """`healthy` only when every model that fast analysis needs is loaded and warm in a living worker.
+
+    The answer is 200 as long as the state is known: look at `ready_for_fast_analysis`.
+    """
+    with unit_of_work(context.sessions) as session:
+        return Health.of(readiness(session))
+
+
+@router.get("/health/live", summary="Whether this process answers")
+def live() -> Live:
+    return Live(timestamp=datetime.now(UTC))
+
+
+@router.get(
+    "/health/ready",
+    summary="Whether this process can take requests",
+    responses=openapi.problems(UnavailableError),
+)
+def ready(context: Context) -> Ready:
+    """503 unless PostgreSQL and Redis answer. Whether models are loaded is the business of `/health`."""
+    away = []
+    try:
+        with unit_of_work(context.sessions) as session:
+            session.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        away.append("database")
+    if not context.limiter.answers():
+        away.append("redis")
+    if away:
+        raise UnavailableError(f"Not answering: {', '.join(away)}.", retry_after_s=2)
+    return Ready()
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "The text format"}},
+)
+def metrics(context: Context) -> Response:
+    return Response(context.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,79 @@
+"""What `/health` and its relatives answer."""
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from api.schemas.base import Schema
+from callytics.domain.stages import Queue, Stage
+from callytics.services.health import Readiness
+
+
+class ModelHealth(Schema):
+    status: str
+    """missing, loading, warming, ready or failed"""
+
+    model: str | None = None
+    revision: str | None = None
+    device: str | None = None
+    load_seconds: float | None = None
+
+    problem: dict[str, Any] | None = None
+    """Why the last attempt to load it failed."""
+
+
+class QueueState(Schema):
+    workers: int
+    """Living workers of this queue."""
+
+    ready: int
+    """Of them, those that take messages."""
+
+    queued: int
+    """Stages that wait for one."""
+
+    running: int
+    """Stages in work."""
+
+    oldest_queued_s: float | None
+    """How long the one that waits longest does so."""
+
+
+class HealthData(Schema):
+    ready_for_fast_analysis: bool
+    fast_analyzer: dict[Stage, ModelHealth]
+    """The model of each stage, as the worker has it that is furthest with it."""
+
+    model_status: dict[Stage, str]
+    queues: dict[Queue, QueueState]
+
+
+class Health(Schema):
+    status: Literal["healthy", "degraded"]
+    data: HealthData
+
+    @classmethod
+    def of(cls, found: Readiness) -> Self:
+        models = {
+            stage: ModelHealth.model_validate({**state}) for stage, state in found.models.items()
+        }
+        return cls(
+            status="healthy" if found.ready else "degraded",
+            data=HealthData(
+                ready_for_fast_analysis=found.ready,
+                fast_analyzer=models,
+                model_status={stage: model.status for stage, model in models.items()},
+                queues={
+                    queue: QueueState.model_validate(state, from_attributes=True)
+                    for queue, state in found.queues.items()
+                },
+            ),
+        )
+
+
+class Live(Schema):
+    status: Literal["alive"] = "alive"
+    timestamp: datetime
+
+
+class Ready(Schema):
+    status: Literal["ready"] = "ready"

@@ -1,0 +1,114 @@
+"""From a request to a submission: the body read, the audio stored, the address checked."""
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from api.context import ApiContext
+from api.errors import invalid
+from api.multipart import Form, read_form
+from api.schemas.calls import NewCall, Options
+from callytics.adapters.local_audio import read_below_roots
+from callytics.errors import (
+    AudioTooLargeError,
+    InvalidRequestError,
+    MalformedRequestError,
+    UnsupportedMediaTypeError,
+)
+from callytics.services import intake
+from callytics.services.intake import StoredAudio
+
+FORM_BYTES = 2**20
+"""What a form may hold beside the recording."""
+
+LISTS = ("hotwords", "stages")
+OBJECTS = ("channels", "metadata")
+
+Source = StoredAudio | str
+
+
+def media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_submission(request: Request, context: ApiContext) -> tuple[Source, Options]:
+    """The audio, stored or as a checked address, and what is asked for beside it."""
+    if media_type(request) == "multipart/form-data":
+        return await _read_form(request, context)
+    if media_type(request) == "application/json":
+        try:
+            body = NewCall.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise _as_problem(error) from error
+        return await get_source(context, body), body
+    raise UnsupportedMediaTypeError("Send multipart/form-data or application/json.")
+
+
+async def get_source(context: ApiContext, call: NewCall) -> Source:
+    """The file at `audio_path`, copied into the store; or `audio_url`, checked, to be fetched later."""
+    if call.audio_url is not None:
+        await run_in_threadpool(context.fetcher.check, call.audio_url)
+        return call.audio_url
+    audio = context.settings.audio
+    chunks = read_below_roots(call.audio_path or "", audio)
+    return await run_in_threadpool(
+        intake.store_audio, context.store, chunks, max_bytes=audio.max_bytes
+    )
+
+
+async def _read_form(request: Request, context: ApiContext) -> tuple[Source, Options]:
+    max_bytes = context.settings.audio.max_bytes
+    request.state.body_limit = max_bytes + FORM_BYTES
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes + FORM_BYTES:
+        raise AudioTooLargeError(max_bytes=max_bytes)
+    form = Form()
+    try:
+        await read_form(
+            request,
+            lambda chunks: intake.receive_audio(context.store, chunks, max_bytes=max_bytes),
+            form,
+        )
+        if form.audio is None:
+            raise InvalidRequestError("Send the recording as the field `audio`.")
+        return form.audio, _options(form)
+    except BaseException:
+        if form.audio is not None:
+            await run_in_threadpool(intake.discard, context.store, form.audio)
+        raise
+
+
+def _options(form: Form) -> Options:
+    """The fields in the form that JSON would have had."""
+    values: dict[str, Any] = {}
+    for name, sent in form.fields.items():
+        if name in LISTS:
+            items = (item.strip() for text in sent for item in text.split(","))
+            values[name] = [item for item in items if item]
+        elif len(sent) > 1:
+            raise InvalidRequestError(f"The field `{name}` may be sent once.")
+        else:
+            values[name] = _parsed(name, sent[0]) if name in OBJECTS else sent[0]
+    try:
+        return Options.model_validate(values)
+    except ValidationError as error:
+        raise _as_problem(error) from error
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise InvalidRequestError(f"The field `{name}` must be JSON.") from error
+
+
+def _as_problem(error: ValidationError) -> InvalidRequestError | MalformedRequestError:
+    faults = error.errors(include_input=False, include_url=False, include_context=False)
+    if faults[0]["type"] == "json_invalid":
+        return MalformedRequestError("The body is not valid JSON.")
+    for fault in faults:
+        fault["loc"] = ("body", *fault["loc"])
+    return invalid(faults)

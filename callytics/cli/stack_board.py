@@ -1,0 +1,140 @@
+"""The parts of the stack and their models as they come up."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event as Signal
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from callytics.cli.console import say, stderr
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from callytics.embedded.supervisor import Event
+    from callytics.settings import Settings
+
+Models = Mapping[str, Mapping[str, Any]]
+"""What workers say of the model of each stage: status, model, device, load_seconds, problem."""
+
+LOOK_EVERY_S = 0.5
+
+MARKS: Mapping[str, str] = {
+    "ready": "[green]✓[/]",
+    "waiting": "[dim]·[/]",
+    "failed": "[red]✗[/]",
+    "crashed": "[red]✗[/]",
+    "stopped": "[dim]·[/]",
+}
+
+
+class StackBoard:
+    """What is known of the stack. Changes are said, line by line, while the board is not `drawn`."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Event] = {}
+        self.models: Models = {}
+        self.drawn = False
+        self._since: dict[str, float] = {}
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.parts) and all(part.state == "ready" for part in self.parts.values())
+
+    def on_event(self, event: "Event") -> None:
+        self.parts[event.part] = event
+        self._since[event.part] = monotonic() - event.seconds
+        if event.detail:
+            say(f"{event.part} {event.state}: {event.detail}", "red")
+        elif event.state == "ready" and not self.drawn:
+            say(f"{event.part} ready after {event.seconds:.1f} s")
+
+    def on_models(self, models: Models) -> None:
+        for stage, model in models.items():
+            before = self.models.get(stage, {})
+            if before.get("status") != model["status"]:
+                self._say_change(stage, model)
+        self.models = models
+
+    def _say_change(self, stage: str, model: Mapping[str, Any]) -> None:
+        if model["status"] == "failed":
+            say(f"Model for {stage}: {(model.get('problem') or {}).get('detail')}", "red")
+        elif not self.drawn:
+            say(f"Model for {stage}: {model['status']}")
+
+    def __rich__(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.table import Table
+
+        parts = Table(box=None, show_header=False, pad_edge=False)
+        for part in self.parts.values():
+            parts.add_row(_mark(part.state), part.part, part.state, f"{self._seconds(part):.1f} s")
+        models = Table(box=None, show_header=False, pad_edge=False)
+        for stage, model in self.models.items():
+            loaded = model.get("load_seconds")
+            models.add_row(
+                _mark(model["status"]),
+                stage,
+                model["status"],
+                f"{loaded:.1f} s" if loaded else "",
+                model.get("model") or "",
+            )
+        return Group(parts, "", models) if self.models else parts
+
+    def _seconds(self, part: "Event") -> float:
+        if part.state == "waiting":
+            return 0.0
+        return monotonic() - self._since[part.part] if part.state == "starting" else part.seconds
+
+
+def _mark(state: str) -> str:
+    return MARKS.get(state, "[cyan]▸[/]")
+
+
+@contextmanager
+def live(board: StackBoard, settings: "Settings") -> Iterator[Callable[[], None]]:
+    """Keep `board` told of the models, and drawn if there is a terminal, until the block ends or calls."""
+    over = Signal()
+    with ExitStack() as display:
+        display.callback(over.set)
+        Thread(target=_watch_models, args=(settings, board.on_models, over), daemon=True).start()
+        if stderr().is_terminal:
+            display.enter_context(_drawn(board))
+        yield display.close
+
+
+@contextmanager
+def _drawn(board: StackBoard) -> Iterator[None]:
+    from rich.live import Live
+
+    with Live(board, console=stderr(), refresh_per_second=8, redirect_stdout=False):
+        board.drawn = True
+        yield
+    board.drawn = False
+
+
+def _watch_models(settings: "Settings", tell: Callable[[Models], None], over: Signal) -> None:
+    """Tell what the workers say of their models until it is `over`."""
+    while not over.wait(LOOK_EVERY_S):
+        with suppress(Exception):  # a server that is only starting refuses in many ways
+            tell(read_models(settings))
+
+
+def read_models(settings: "Settings") -> dict[str, dict[str, Any]]:
+    """What the living workers of the stack in `settings.state_dir` say of their models."""
+    from callytics.db.engine import make_engine, make_sessions, unit_of_work
+    from callytics.db.heartbeats import Heartbeats
+    from callytics.settings import Settings
+
+    # Read anew: the stack publishes its database when it starts.
+    engine = make_engine(Settings(state_dir=settings.state_dir), application="callytics-cli")
+    try:
+        with unit_of_work(make_sessions(engine)) as session:
+            return {
+                stage: dict(model)
+                for worker in Heartbeats(session).fresh()
+                for stage, model in worker.models.items()
+            }
+    finally:
+        engine.dispose()
