@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Request, Security
+from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import APIKeyHeader
 
 from api.context import ApiContext
@@ -17,6 +17,7 @@ from callytics.errors import (
     ForbiddenError,
     InvalidBoundKeyError,
     RateLimitedError,
+    UnsupportedMediaTypeError,
 )
 from callytics.services import keys
 
@@ -95,8 +96,23 @@ def _call_id(call_id: Annotated[str, Path(description="The call's id.")]) -> UUI
 CallId = Annotated[UUID, Depends(_call_id)]
 
 
-def links(request: Request, context: ApiContext, call_id: UUID) -> dict[str, Any]:
-    """Where the call is seen and followed."""
-    base = context.settings.api.public_url or str(request.base_url)
-    url = f"{base.rstrip('/')}/api/v1/calls/{call_id}"
-    return {"status_url": url, "events_url": f"{url}/events"}
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="A name for this request: sent again within a day with the same content, it gets the "
+        "same answer and makes no second call.",
+    ),
+]
+
+
+def json_only(request: Request) -> None:
+    """For paths that take JSON and nothing else."""
+    if media_type(request) != "application/json":
+        raise UnsupportedMediaTypeError("Send application/json.")
+
+
+def media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

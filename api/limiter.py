@@ -1,5 +1,6 @@
 """How many requests a minute a client has left, counted in Redis for all API processes together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic, time
 
@@ -39,7 +40,8 @@ class Allowance:
 class RateLimiter:
     """Fixed windows of a minute. Where Redis is away nobody is limited: a limit is no reason to be down."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, *, clock: Callable[[], float] = time) -> None:
+        self._clock = clock
         self._redis = redis.Redis.from_url(
             redis_url,
             socket_timeout=TIMEOUT_S,
@@ -52,7 +54,7 @@ class RateLimiter:
         """Count a request of `client`; None if that cannot be counted now."""
         if monotonic() < self._quiet_until:
             return None
-        window, passed_s = divmod(int(time()), WINDOW_S)
+        window, passed_s = divmod(int(self._clock()), WINDOW_S)
         key = f"callytics:rate:{client}:{window}"
         try:
             with self._redis.pipeline(transaction=False) as pipe:

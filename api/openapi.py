@@ -9,6 +9,7 @@ from api.errors import MEDIA_TYPE, problem_of, status_of
 from api.schemas.calls import NewCall, Options
 from api.schemas.problem import Problem
 from callytics.errors import CallyticsError
+from callytics.services.transcripts import TranscriptFormat
 
 TITLE = "Callytics"
 DESCRIPTION = """\
@@ -89,7 +90,16 @@ STAGE = {
     "progress": 1.0,
     "problem": None,
 }
-RESULT = {
+EVENTS = """\
+id: 1
+event: stage
+data: {"name":"transcribe","status":"running","attempts":1,"progress":0.4, ...}
+
+id: 2
+event: status
+data: {"call_id":"0b9a6a0e-6f0c-4f0e-9a53-0d6f1f0f7c55","status":"running","completed_at":null}
+"""
+RESULT: dict[str, Any] = {
     "call_id": CALL_ID,
     "consultation_id": "CL-2025091301234",
     "status": "completed",
@@ -135,7 +145,26 @@ def example(value: Any, description: str = "Done") -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"example": value}}}
 
 
-def submit_body() -> Mapping[str, Any]:
+FILE_TYPES: Mapping[TranscriptFormat, str] = {
+    TranscriptFormat.TXT: "text/plain; charset=utf-8",
+    TranscriptFormat.SRT: "application/x-subrip; charset=utf-8",
+    TranscriptFormat.VTT: "text/vtt; charset=utf-8",
+    TranscriptFormat.CSV: "text/csv; charset=utf-8; header=present",
+}
+
+
+def transcripts() -> dict[str, Any]:
+    """The response of the transcript in all its formats."""
+    fields = ("call_id", "duration_s", "language", "turns")
+    shown = {name: RESULT[name] for name in fields}
+    files = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in FILE_TYPES.values()}
+    return {
+        "description": "The transcript in the format asked for",
+        "content": {"application/json": {"example": shown}, **files},
+    }
+
+
+def submit_body() -> dict[str, Any]:
     """The body of a submission, which is read as it streams in: JSON, or a form with the recording."""
     form = Options.model_json_schema(ref_template="#/components/schemas/{model}")
     listed = "May be repeated, or hold several with commas between them. "

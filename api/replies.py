@@ -1,6 +1,5 @@
 """Answers that more than one endpoint gives."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -12,8 +11,14 @@ from api.schemas.calls import Submitted
 
 def as_json(value: Schema, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """`value` as it is: FastAPI would validate a long transcript a second time."""
+    return Response(value.model_dump_json(), status, headers=headers, media_type="application/json")
+
+
+def as_file(text: str, media_type: str, *, name: str) -> Response:
     return Response(
-        value.model_dump_json(), status, headers=headers, media_type="application/json"
+        text,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        media_type=media_type,
     )
 
 
@@ -23,8 +28,3 @@ def in_work(request: Request, context: ApiContext, call_id: UUID) -> Response:
     url = f"{base.rstrip('/')}/api/v1/calls/{call_id}"
     body = Submitted(call_id=call_id, status_url=url, events_url=f"{url}/events")
     return as_json(body, 202, {"Location": url})
-
-
-IN_WORK: dict[str, Any] = {
-    "headers": {"Location": {"description": "The `status_url`.", "schema": {"type": "string"}}}
-}

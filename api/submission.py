@@ -1,6 +1,7 @@
 """From a request to a submission: the body read, the audio stored, the address checked."""
 
 from typing import Any
+from uuid import UUID
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
@@ -8,18 +9,28 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from api.context import ApiContext
+from api.deps import Caller, media_type
 from api.errors import invalid
 from api.multipart import Form, read_form
 from api.schemas.calls import NewCall, Options
 from callytics.adapters.local_audio import read_below_roots
 from callytics.errors import (
+    AudioPathForbiddenError,
+    AudioPathUnreadableError,
     AudioTooLargeError,
+    AudioUrlForbiddenError,
+    AudioUrlUnreachableError,
+    EmptyAudioError,
+    IdempotencyKeyReusedError,
     InvalidRequestError,
     MalformedRequestError,
+    NotAudioError,
+    RequestTooLargeError,
+    UnknownStageError,
     UnsupportedMediaTypeError,
 )
 from callytics.services import intake
-from callytics.services.intake import StoredAudio
+from callytics.services.intake import StoredAudio, Submission
 
 FORM_BYTES = 2**20
 """What a form may hold beside the recording."""
@@ -27,14 +38,56 @@ FORM_BYTES = 2**20
 LISTS = ("hotwords", "stages")
 OBJECTS = ("channels", "metadata")
 
+BODY_ERRORS = (
+    MalformedRequestError,
+    RequestTooLargeError,
+    UnsupportedMediaTypeError,
+    InvalidRequestError,
+    UnknownStageError,
+)
+SUBMIT_ERRORS = (
+    *BODY_ERRORS,
+    IdempotencyKeyReusedError,
+    AudioTooLargeError,
+    EmptyAudioError,
+    NotAudioError,
+    AudioPathForbiddenError,
+    AudioPathUnreadableError,
+    AudioUrlForbiddenError,
+    AudioUrlUnreachableError,
+)
+
 Source = StoredAudio | str
 
 
-def media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+async def take_in(
+    request: Request, context: ApiContext, caller: Caller, idempotency_key: str | None
+) -> UUID:
+    """Make a call of the request's body, and let the workers know; the call's id."""
+    return await submit(context, caller, await _read(request, context), idempotency_key)
 
 
-async def read_submission(request: Request, context: ApiContext) -> tuple[Source, Options]:
+async def submit(
+    context: ApiContext,
+    caller: Caller,
+    content: tuple[Source, Options],
+    idempotency_key: str | None,
+) -> UUID:
+    source, options = content
+    submission = Submission(
+        client_id=caller.id,
+        source=source,
+        options=options.as_options(),
+        idempotency_key=idempotency_key,
+    )
+    accepted = await run_in_threadpool(
+        intake.submit, context.sessions, context.store, submission, context.settings
+    )
+    await run_in_threadpool(context.send, accepted.hints)
+    return accepted.call_id
+
+
+async def _read(request: Request, context: ApiContext) -> tuple[Source, Options]:
     """The audio, stored or as a checked address, and what is asked for beside it."""
     if media_type(request) == "multipart/form-data":
         return await _read_form(request, context)

@@ -27,7 +27,8 @@ from callytics.queueing.dispatch import make_send
 from callytics.services.stage import hint_for
 from callytics.settings import Settings
 from tests.support.calls import insert_call
-from tests.support.stack import servers, spawn, wait_ready, wait_until
+from tests.support.stack import servers, spawn, wait_ready
+from tests.support.waiting import wait_until
 
 SIX = plan([Stage.SENTIMENT])
 

@@ -1,9 +1,8 @@
 """Loads a worker's models side by side, warms them up, and says how far it is."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any
 
@@ -53,9 +52,11 @@ class Preloader:
         self._settled = {name: Event() for name in loaders}
 
     def start(self) -> None:
-        pool = ThreadPoolExecutor(max(1, len(self._loaders)), thread_name_prefix="preload")
         for name in self._loaders:
-            pool.submit(self._load_until_it_works, name)
+            # Daemons: a model that never loads does not keep a stopped worker alive.
+            Thread(
+                target=self._load_until_it_works, args=[name], name=f"load-{name}", daemon=True
+            ).start()
 
     def wait_until_settled(self) -> None:
         """Until every model is ready or has failed once."""
@@ -81,11 +82,13 @@ class Preloader:
 
     def _load_until_it_works(self, name: Stage) -> None:
         retrying = Retrying(
-            wait=wait_exponential_jitter(initial=2, max=60),
+            wait=wait_exponential_jitter(multiplier=2, max=60),
             after=lambda attempt: self._note_failure(name, attempt),
         )
-        retrying(self._load, name)
-        self._settled[name].set()
+        try:
+            retrying(self._load, name)
+        finally:
+            self._settled[name].set()
 
     def _load(self, name: Stage) -> None:
         started = monotonic()

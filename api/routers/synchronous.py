@@ -1,31 +1,115 @@
 """The older paths: one request, answered when the analysis is done. No thread waits meanwhile."""
 
-from typing import Annotated
-
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import openapi
 from api.context import ApiContext
-from api.deps import AUTH_ERRORS, Caller, Context, IdempotencyHeader, Writer, json_only
+from api.deps import AUTH_ERRORS, Caller, Context, IdempotencyKey, Writer, json_only
 from api.errors import kind_of
-from api.replies import accepted_reply, as_json
-from api.routers.calls import SOURCE_ERRORS, take_in
-from api.schemas.calls import CallResult, NewCall, Submitted
-from api.submission import get_source
+from api.replies import as_json, in_work
+from api.schemas.calls import CallResult, NewCall
+from api.submission import SUBMIT_ERRORS, get_source, submit
 from api.waiting import until_finished
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Call
 from callytics.domain.job import JobStatus
+from callytics.domain.stages import StageStatus
 from callytics.errors import (
     CallCancelledError,
+    CallNotFoundError,
+    CallyticsError,
     ModelsNotReadyError,
     RetryableStageError,
-    UnusableAudioError,
+    StageTimeoutError,
 )
 from callytics.services.health import readiness
 
 RETRY_AFTER_S = 5
 
 router = APIRouter(tags=["synchronous"], dependencies=[Depends(json_only)])
+
+RESPONSES = {
+    200: openapi.example(openapi.RESULT),
+    202: openapi.example(openapi.SUBMITTED, "Not done in time: where to fetch the result"),
+    **openapi.problems(
+        *AUTH_ERRORS,
+        *SUBMIT_ERRORS,
+        CallCancelledError,
+        CallNotFoundError,
+        RetryableStageError,
+        StageTimeoutError,
+    ),
+}
+
+
+@router.post(
+    "/process_audio_fast",
+    summary="Analyse now, with models that are loaded",
+    response_model=CallResult,
+    responses=RESPONSES | openapi.problems(ModelsNotReadyError),
+)
+async def process_audio_fast(
+    request: Request,
+    body: NewCall,
+    context: Context,
+    caller: Writer,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Answers with the call's result, or at once with 503 and the reason while a model is not ready."""
+    await run_in_threadpool(_require_models, context)
+    return await _analyse(request, context, caller, body, idempotency_key)
+
+
+@router.post(
+    "/process_audio",
+    summary="Analyse as soon as the models are loaded",
+    response_model=CallResult,
+    responses=RESPONSES,
+)
+async def process_audio(
+    request: Request,
+    body: NewCall,
+    context: Context,
+    caller: Writer,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Answers with the call's result. The call waits in its queue until a worker has its models."""
+    return await _analyse(request, context, caller, body, idempotency_key)
+
+
+def _require_models(context: ApiContext) -> None:
+    with unit_of_work(context.sessions) as session:
+        found = readiness(session)
+    if not found.ready:
+        raise ModelsNotReadyError(found.reason(), retry_after_s=RETRY_AFTER_S)
+
+
+async def _analyse(
+    request: Request, context: ApiContext, caller: Caller, body: NewCall, key: str | None
+) -> Response:
+    source = await get_source(context, body)
+    call_id = await submit(context, caller, (source, body), key)
+    timeout_s = context.settings.api.wait_timeout_s
+    if not await until_finished(context.sessions, context.watch, caller.id, call_id, timeout_s):
+        return in_work(request, context, call_id)
+
+    def show() -> Response:
+        with unit_of_work(context.sessions) as session:
+            call = Calls(session).owned(caller.id, call_id)
+            _require_success(call)
+            return as_json(CallResult.of(call))
+
+    return await run_in_threadpool(show)
+
+
+def _require_success(call: Call) -> None:
+    """A client of these paths looks at the status alone: what failed must not be a 200."""
+    if call.status is JobStatus.CANCELLED:
+        raise CallCancelledError(call_id=str(call.id))
+    for run in call.stage_runs:
+        if run.status is StageStatus.FAILED:
+            problem = run.problem or CallyticsError().as_problem()
+            kind = kind_of(problem["code"])
+            raise kind(problem["detail"], call_id=str(call.id), stage=run.stage)

@@ -1,11 +1,13 @@
 """A call as clients submit and see it."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
+    AwareDatetime,
     BeforeValidator,
     Field,
     JsonValue,
@@ -16,6 +18,7 @@ from pydantic import (
 from pydantic import field_validator as validates
 
 from api.schemas.base import Schema, StrictSchema, Text
+from callytics.db.calls import CallFilter
 from callytics.db.models import Call, CallTurn, StageRun, Summary
 from callytics.domain.job import JobStatus, Priority
 from callytics.domain.stages import EVERY_STAGE, Stage, StageStatus
@@ -123,7 +126,7 @@ class NewCall(Options):
 
 class Submitted(Schema):
     call_id: UUID
-    status: Literal["queued"] = "queued"
+    status: JobStatus = JobStatus.QUEUED
 
     status_url: str
     """GET: the call's state and results."""
@@ -312,6 +315,44 @@ def stages_of(call: Call) -> list[StageView]:
     return [StageView.of(run) for run in runs]
 
 
+class Transcript(Schema):
+    """What was said, without the rest of the result."""
+
+    call_id: UUID
+    duration_s: float | None
+    language: str | None
+    turns: list[TurnView]
+
+    @classmethod
+    def of(cls, call: Call) -> Self:
+        return cls(
+            call_id=call.id,
+            duration_s=call.duration_s,
+            language=call.detected_language or call.language,
+            turns=[TurnView.of(turn, words=False) for turn in call.turns],
+        )
+
+
+class CallQuery(StrictSchema):
+    status: JobStatus | None = None
+    priority: Priority | None = None
+    consultation_id: Text | None = Field(default=None, min_length=1, max_length=128)
+
+    created_after: AwareDatetime | None = None
+    """With its offset from UTC: `2025-09-13T00:00:00+09:00`."""
+
+    created_before: AwareDatetime | None = None
+    """With its offset from UTC."""
+
+    after: UUID | None = None
+    """Begin behind this call: the `last_id` of the page before."""
+
+    limit: int = Field(default=20, ge=1, le=100)
+
+    def as_filter(self) -> CallFilter:
+        return CallFilter(**self.model_dump(exclude={"after", "limit"}))
+
+
 class CallSummary(Schema):
     """A call as a list shows it."""
 
@@ -347,6 +388,15 @@ class CallPage(Schema):
     """Goes into `after` for the next page."""
 
     has_more: bool
+
+    @classmethod
+    def of(cls, calls: Sequence[Call], *, has_more: bool) -> Self:
+        return cls(
+            data=[CallSummary.of(call) for call in calls],
+            first_id=calls[0].id if calls else None,
+            last_id=calls[-1].id if calls else None,
+            has_more=has_more,
+        )
 
 
 class Rerun(StrictSchema):

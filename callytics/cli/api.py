@@ -1,5 +1,7 @@
 """The HTTP API as the command line uses it: one method a request, a fresh bound key for each."""
 
+import json
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Self
@@ -16,6 +18,8 @@ TIMEOUT = httpx.Timeout(30, connect=5)
 UPLOAD_TIMEOUT = httpx.Timeout(300, connect=5)
 # The server sends a comment every few seconds, so silence means that the connection is dead.
 EVENTS_TIMEOUT = httpx.Timeout(60, connect=5)
+
+_ADDRESS = re.compile(r"https?://[^/\s]")
 
 # A proxy of the environment is for addresses beyond this machine.
 NO_PROXY: Mapping[str, None] = {
@@ -56,14 +60,19 @@ class Api:
         self._http.close()
 
     def submit_file(
-        self, file: BinaryIO, name: str, fields: Mapping[str, str], headers: Mapping[str, str]
+        self, file: BinaryIO, name: str, options: Mapping[str, Any], headers: Mapping[str, str]
     ) -> Any:
         """Upload a recording: `call_id`, `status`, `status_url`, `events_url`."""
+        # In a form, lists are repeated fields and objects are JSON.
+        fields = {
+            key: json.dumps(value) if isinstance(value, dict) else value
+            for key, value in options.items()
+        }
         return self._json(
             "POST",
             CALLS,
-            files={"audio": (name, file, "application/octet-stream")},
-            data=dict(fields),
+            files={"audio": (name, file)},
+            data=fields,
             headers=dict(headers),
             timeout=UPLOAD_TIMEOUT,
         )
@@ -94,42 +103,32 @@ class Api:
         """The transcript as a file in the format `form`."""
         return self._send("GET", f"{CALLS}/{call_id}/transcript", params={"format": form}).content
 
-    def health(self) -> Any:
-        """The answer of /health, whether it is healthy or not."""
-        with self._faults():
-            return self._http.get("/health").json()
-
     @contextmanager
-    def events(self, call_id: str, last_id: str | None) -> Iterator[Iterator[sse.Event]]:
+    def events(self, call_id: str) -> Iterator[Iterator[sse.Event]]:
         """The call's events as they come; raises httpx.TransportError when the stream breaks."""
         headers = {"Accept": "text/event-stream"}
-        if last_id is not None:
-            headers["Last-Event-ID"] = last_id
         path = f"{CALLS}/{call_id}/events"
         with self._http.stream("GET", path, headers=headers, timeout=EVENTS_TIMEOUT) as response:
             if response.is_error:
                 response.read()
                 raise _problem(response)
-            yield sse.parse(response.iter_bytes(), last_id)
+            yield sse.parse(response.iter_bytes())
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
-        return self._send(method, path, **options).json()
+        response = self._send(method, path, **options)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise CommandError(f"What answers at {self.url} is no Callytics server.") from error
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        with self._faults():
+        try:
             response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise self.unreachable(error) from error
         if response.is_error:
             raise _problem(response)
         return response
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise CommandError(f"{self.url} is no address of a server.", ExitCode.USAGE) from error
-        except httpx.TransportError as error:
-            raise self.unreachable(error) from error
 
     def unreachable(self, error: Exception) -> CommandError:
         """What to tell the user about a connection that failed with `error`."""
@@ -143,7 +142,10 @@ class Api:
 @contextmanager
 def connect(url: str | None, client: str | None) -> Iterator[Api]:
     """The API at `url` as `client`; None: those of the running stack or of the environment."""
-    with signer(client) as make_key, Api(url or local.settings().api.url, make_key) as api:
+    address = url or local.settings().api.url
+    if not _ADDRESS.match(address):
+        raise CommandError(f"{address} is no address: it begins with http://", ExitCode.USAGE)
+    with signer(client) as make_key, Api(address, make_key) as api:
         yield api
 
 

@@ -1,12 +1,22 @@
 """The command tree."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from callytics.cli import db, models, processes, settings
+from callytics.cli import (
+    calls,
+    clients,
+    db,
+    demo,
+    doctor,
+    models,
+    processes,
+    settings,
+    stack,
+    submit,
+)
 from callytics.cli.console import say
 from callytics.cli.problems import EPILOG, explain
 
@@ -35,6 +45,8 @@ app = typer.Typer(
     help="Call recordings in; transcripts with speakers, sentiment, metrics and summaries out.",
 )
 
+STACK, CALLS, PROCESSES, CARE = "The local stack", "Calls", "Single processes", "Set-up and care"
+
 
 @app.callback()
 def root(
@@ -44,4 +56,28 @@ def root(
     """Options of every command."""
 
 
-app.add_typer(settings.app, name="settings", help="Settings of this machine's processes.")
+for command, panel in (
+    (stack.up, STACK),
+    (stack.down, STACK),
+    (stack.status, STACK),
+    (demo.demo, STACK),
+    (submit.submit, CALLS),
+    (clients.bound_key, CALLS),
+    (processes.api, PROCESSES),
+    (processes.worker, PROCESSES),
+    (processes.beat, PROCESSES),
+    (processes.flower, PROCESSES),
+    (doctor.doctor, CARE),
+):
+    app.command(rich_help_panel=panel, epilog=EPILOG)(command)
+
+for name, group, panel, text in (
+    ("calls", calls.app, CALLS, "What became of recordings."),
+    ("clients", clients.app, CARE, "Who may call the API."),
+    ("db", db.app, CARE, "The database's version."),
+    ("models", models.app, CARE, "Which models are configured, found and loaded."),
+    ("settings", settings.app, CARE, "What this machine's processes are configured with."),
+):
+    app.add_typer(group, name=name, help=text, rich_help_panel=panel, epilog=EPILOG)
+    for registered in group.registered_commands:
+        registered.epilog = EPILOG

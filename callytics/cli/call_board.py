@@ -56,7 +56,9 @@ class CallBoard:
         from rich.text import Text
 
         shown = sorted(self._calls, key=self._ended)[:MOST_COLUMNS]
-        table = Table("", *map(Text, shown), box=None, pad_edge=False)
+        table = Table("", box=None, pad_edge=False)
+        for title in shown:
+            table.add_column(Text(title))
         for name in dict.fromkeys(name for title in shown for name in self._stages(title)):
             table.add_row(name, *(self._cell(title, name) for title in shown))
         if len(shown) < len(self._calls):

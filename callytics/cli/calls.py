@@ -8,19 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
+from callytics.cli import local
 from callytics.cli.console import colored, print_json, print_table, say
 from callytics.cli.options import ApiUrl, AsClient, Json, Yes
-from callytics.cli.problems import EPILOG, CommandError
+from callytics.cli.problems import CommandError
+from callytics.cli.report import STATUS_STYLES, clock, print_report
 from callytics.domain.job import JobStatus
 from callytics.domain.stages import Stage
 
-app = typer.Typer(no_args_is_help=True, epilog=EPILOG)
-
-STATUS_STYLES: Mapping[str, str] = {
-    JobStatus.COMPLETED: "green",
-    JobStatus.FAILED: "red",
-    JobStatus.RUNNING: "cyan",
-}
+app = typer.Typer(no_args_is_help=True)
 
 CallId = Annotated[str, typer.Argument(metavar="CALL_ID", help="The call's id.")]
 
@@ -35,15 +31,21 @@ class TranscriptFormat(StrEnum):
 
 @app.command("list")
 def list_(
+    *,
     status: Annotated[JobStatus | None, typer.Option(help="Only calls in this state.")] = None,
     consultation_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Only calls of this consultation.")
+    ] = None,
+    created_after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only later ones: 2025-09-13T00:00:00+09:00.")
+    ] = None,
+    created_before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only earlier ones.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Calls on the page.")] = 20,
     after: Annotated[
         str | None, typer.Option(metavar="CALL_ID", help="Begin behind this call (`last_id`).")
     ] = None,
-    *,
     as_json: Json = False,
     api_url: ApiUrl = None,
     client: AsClient = None,
@@ -52,11 +54,20 @@ def list_(
     from callytics.cli.api import connect
 
     with connect(api_url, client) as api:
-        page = api.calls(status=status, consultation_id=consultation_id, limit=limit, after=after)
+        page = api.calls(
+            status=status,
+            consultation_id=consultation_id,
+            created_after=created_after,
+            created_before=created_before,
+            limit=limit,
+            after=after,
+        )
     if as_json:
         print_json(page)
         return
     _print_calls(page["data"])
+    if not page["data"]:
+        say(f"No such calls of client {client or local.settings().client.name}.", "dim")
     if page["has_more"]:
         say(f"There are more: --after {page['last_id']}", "dim")
 
@@ -69,7 +80,7 @@ def _print_calls(calls: Iterable[Mapping[str, Any]]) -> None:
                 call["call_id"],
                 colored(call["status"], STATUS_STYLES.get(call["status"], "")),
                 call["created_at"],
-                _clock(call.get("duration_s")),
+                clock(call.get("duration_s")),
                 call.get("consultation_id"),
             )
             for call in calls
@@ -88,7 +99,6 @@ def show(
 ) -> None:
     """Show one call: transcript, sentiment, metrics, summary, stages."""
     from callytics.cli.api import connect
-    from callytics.cli.report import print_report
 
     with connect(api_url, client) as api:
         call = api.call(call_id, words=words)
@@ -177,7 +187,3 @@ def _acknowledge(answer: Any, message: str, *, as_json: bool) -> None:
         print_json(answer)
     else:
         say(message)
-
-
-def _clock(seconds: float | None) -> str:
-    return "" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02}"

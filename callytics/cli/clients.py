@@ -1,17 +1,16 @@
 """`callytics clients` and `callytics bound-key`: who may call the API. They need the database."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from callytics.cli import local
 from callytics.cli.console import colored, print_json, print_plain, print_table, say
 from callytics.cli.options import Json
-from callytics.cli.problems import EPILOG
 from callytics.domain.scopes import Scope
 
-app = typer.Typer(no_args_is_help=True, epilog=EPILOG)
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="ID", help="The client's id.")]
 
@@ -101,7 +100,7 @@ def list_(*, as_json: Json = False) -> None:
     from callytics.services import keys
 
     with local.sessions() as sessions, unit_of_work(sessions) as session:
-        found = [
+        found: list[dict[str, Any]] = [
             {
                 "client_id": client.name,
                 "enabled": client.disabled_at is None,

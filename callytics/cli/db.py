@@ -4,9 +4,8 @@ import typer
 
 from callytics.cli import local
 from callytics.cli.console import say
-from callytics.cli.problems import EPILOG
 
-app = typer.Typer(no_args_is_help=True, epilog=EPILOG)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

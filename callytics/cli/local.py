@@ -28,6 +28,14 @@ def settings() -> "Settings":
         raise CommandError(_wrong_settings(error)) from error
 
 
+def fresh_settings() -> "Settings":
+    """The settings read anew: a stack that has just started has published its own."""
+    from callytics.settings import get_settings
+
+    get_settings.cache_clear()
+    return settings()
+
+
 def _wrong_settings(error: "ValidationError") -> str:
     """Names and reasons, never the values: one of them may be a secret."""
     reasons = (

@@ -14,7 +14,7 @@ import typer
 from callytics.cli import local
 from callytics.cli.console import colored, print_json, print_table, say, stderr
 from callytics.cli.options import Json
-from callytics.cli.problems import EPILOG, CommandError, ExitCode
+from callytics.cli.problems import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from callytics.model_files.fetch import FetchEvent, FetchPlan
     from callytics.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, epilog=EPILOG)
+app = typer.Typer(no_args_is_help=True)
 
 Names = Annotated[
     list[str] | None,

@@ -54,11 +54,14 @@ class ProblemError(CommandError):
 
 
 def _sentence(status: int, problem: dict[str, Any]) -> str:
-    title, detail, code = (problem.get(key) for key in ("title", "detail", "code"))
-    said = f"{title}: {detail}" if title and detail and title != detail else detail or title
-    return f"{said or f'The server answered with status {status}.'}" + (
-        f" ({code})" if code else ""
+    title, detail, code = (problem.get(key) or "" for key in ("title", "detail", "code"))
+    # The detail often repeats the title; then it is enough.
+    said = detail if detail.startswith(title) else f"{title}: {detail}" if detail else title
+    faults = "; ".join(
+        f"{each['field']}: {each['message']}" for each in problem.get("errors") or ()
     )
+    shown = (said or f"The server answered with status {status}.", faults, code and f"({code})")
+    return " ".join(part for part in shown if part)
 
 
 def explain(error: Exception) -> tuple[str, ExitCode]:

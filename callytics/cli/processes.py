@@ -1,31 +1,52 @@
-"""`callytics worker|beat|flower`: one command name runs every part; each becomes its own program."""
+"""`callytics api|worker|beat|flower`: one command name runs every part; each becomes its own program."""
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, NoReturn
 
 import typer
 
+from callytics.cli import local
 from callytics.domain.stages import Queue
 
 QUEUES = ", ".join(Queue)
 
 
+def api() -> None:
+    """Run the HTTP API in the foreground."""
+    from callytics.embedded.parts import api as part
+
+    process = part(local.settings())
+    become(process.command, process.env)
+
+
 def worker(
     queues: Annotated[
         str,
-        typer.Option("--queues", "-q", metavar="NAME[,NAME]", help=f"Queues to serve: {QUEUES}."),
+        typer.Option("--queues", "-q", metavar="NAME,...", help=f"Queues to serve: {QUEUES}."),
     ],
 ) -> None:
     """Run one worker: it loads its models, warms them up, then takes work."""
-    become("-m", "workers", "--queues", queues)
+    for name in queues.split(","):
+        if name.strip() not in list(Queue):
+            raise typer.BadParameter(f"{name!r} is no queue; there are {QUEUES}.")
+    become([sys.executable, "-m", "workers", "--queues", queues])
 
 
 def beat() -> None:
     """Run the clock that starts the sweeper and the tidying up."""
-    become("-m", "beat")
+    become([sys.executable, "-m", "beat"])
 
 
-def become(*arguments: str) -> NoReturn:
-    """Replace this process by Python with `arguments`, so that signals and exit codes are its own."""
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+def flower() -> None:
+    """Run Flower, the view on Celery's workers."""
+    from callytics.embedded.parts import flower as part
+
+    process = part(local.settings())
+    become(process.command, process.env)
+
+
+def become(command: Sequence[str], variables: Mapping[str, str] | None = None) -> NoReturn:
+    """Replace this process by `command`, so that signals and exit codes are that program's own."""
+    os.execve(command[0], list(command), {**os.environ, **(variables or {})})  # noqa: S606

@@ -11,7 +11,7 @@ import typer
 from callytics.cli import local
 from callytics.cli.console import colored, print_json, print_plain, print_table
 from callytics.cli.options import Json
-from callytics.cli.problems import EPILOG, CommandError, ExitCode
+from callytics.cli.problems import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from callytics.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, epilog=EPILOG)
+app = typer.Typer(no_args_is_help=True)
 
 MASK = "********"
 

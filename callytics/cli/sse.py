@@ -1,7 +1,8 @@
-"""Server-sent events (the WHATWG event stream format), parsed from bytes.
+"""Server-sent events (the WHATWG event stream format) out of bytes.
 
-httpx's own line iterator also splits at characters such as U+2028 that a transcript may hold, and
-httpx-sse leaves the reconnecting, the larger half, to its user: so these few lines, and no dependency.
+httpx's own line iterator also splits at characters such as U+2028 that a text may hold, and httpx-sse
+leaves the larger half, the reconnecting, to its user: so these few lines, and no dependency. Ids are
+not read, since our server tells all anew to whoever comes back.
 """
 
 import re
@@ -16,26 +17,23 @@ _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 class Event:
     name: str
     data: str
-    id: str | None
-    """The last id that the stream has named; a reconnecting client sends it as Last-Event-ID."""
 
 
-def parse(chunks: Iterable[bytes], last_id: str | None = None) -> Iterator[Event]:
+def parse(chunks: Iterable[bytes]) -> Iterator[Event]:
     """The events of a stream that arrives in `chunks`, cut anywhere."""
-    name, data = "", []
+    name = ""
+    data: list[str] = []
     for line in _lines(chunks):
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
             if data:
-                yield Event(name=name or "message", data="\n".join(data), id=last_id)
+                yield Event(name=name or "message", data="\n".join(data))
             name, data = "", []
         elif field == "event":
             name = value
         elif field == "data":
             data.append(value)
-        elif field == "id" and "\0" not in value:
-            last_id = value
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:

@@ -64,15 +64,18 @@ def _run(settings: "Settings", *, as_json: bool) -> int:
         return run_stack(settings, on_event=on_event)
 
 
-def bring_up(settings: "Settings", *, timeout_s: float) -> bool:
-    """Have the stack running and ready; whether it was this command that started it."""
+def bring_up(settings: "Settings", *, timeout_s: float, tied: bool = False) -> bool:
+    """Have the stack running and ready; whether it was this command that started it.
+
+    `tied`: one that is started here ends with this process, however that ends.
+    """
     from callytics.embedded.stack import start_detached
     from callytics.errors import StackRunningError
 
     board = StackBoard()
     with live(board, settings):
         try:
-            start_detached(settings, on_event=board.on_event, timeout_s=timeout_s)
+            start_detached(settings, on_event=board.on_event, timeout_s=timeout_s, tied=tied)
         except StackRunningError:
             _wait_until_ready(settings, board, timeout_s)
             return False
@@ -131,10 +134,7 @@ def print_addresses(*, as_json: bool) -> None:
 
 def addresses() -> dict[str, Any]:
     """Where the running stack is reached, by what it has published."""
-    from callytics.settings import get_settings
-
-    get_settings.cache_clear()
-    settings = local.settings()
+    settings = local.fresh_settings()
     return {
         "api_url": settings.api.url,
         "docs_url": f"{settings.api.url}/docs",

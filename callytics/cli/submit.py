@@ -1,7 +1,7 @@
 """`callytics submit`: hands recordings in, and waits for what comes of them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -11,6 +11,7 @@ import typer
 from callytics.cli.console import print_json, print_plain, say, stderr
 from callytics.cli.options import ApiUrl, AsClient, Json
 from callytics.cli.problems import CommandError, ExitCode
+from callytics.cli.report import print_report
 from callytics.domain.job import JobStatus, Priority
 from callytics.domain.stages import Stage
 from callytics.domain.transcript import Role
@@ -98,13 +99,13 @@ def submit(
 
     with connect(api_url, client) as api:
         if files:
-            answers = upload(api, files, asked, headers)
+            answers = upload(api, {str(file): file for file in files}, asked, headers)
         else:
             answer = api.submit_reference({**references, **asked}, headers)
             answers = {next(iter(references.values())): answer}
         results = wait_for(api, answers) if wait else answers
     _print(results, wait=wait, as_json=as_json)
-    _finish(len(files or references), results, wait=wait)
+    _finish(len(set(files or references)), results, wait=wait)
 
 
 def _channels(text: str | None) -> Mapping[str, int] | None:
@@ -112,7 +113,9 @@ def _channels(text: str | None) -> Mapping[str, int] | None:
         return None
     pairs = [pair.partition("=") for pair in text.split(",")]
     roles = {Role.AGENT.value, Role.CUSTOMER.value}
-    if {role.strip() for role, _, _ in pairs} != roles or not all(n.strip().isdigit() for *_, n in pairs):
+    if {role.strip() for role, _, _ in pairs} != roles or not all(
+        n.strip().isdigit() for *_, n in pairs
+    ):
         raise typer.BadParameter("--channels is written agent=0,customer=1.")
     return {role.strip(): int(number) for role, _, number in pairs}
 
@@ -142,19 +145,19 @@ def _metadata(text: str | None) -> Mapping[str, Any] | None:
 
 
 def upload(
-    api: "Api", files: Sequence[Path], options: Mapping[str, Any], headers: Mapping[str, str]
+    api: "Api", files: Mapping[str, Path], options: Mapping[str, Any], headers: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What the server answered for each file. One that it refuses does not keep the others back."""
+    """What the server answered, by title. A file that it refuses does not keep the others back."""
     answers = {}
     with _upload_bars() as opened:
-        for file in files:
+        for title, file in files.items():
             try:
                 with opened(file) as content:
-                    answers[str(file)] = api.submit_file(content, file.name, options, headers)
+                    answers[title] = api.submit_file(content, file.name, options, headers)
             except CommandError as error:
                 if len(files) == 1 or error.exit_code is ExitCode.UNREACHABLE:
                     raise
-                say(f"{file}: {error}", "red")
+                say(f"{title}: {error}", "red")
     return answers
 
 
@@ -188,8 +191,6 @@ def wait_for(api: "Api", answers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _print(results: Mapping[str, Any], *, wait: bool, as_json: bool) -> None:
-    from callytics.cli.report import print_report
-
     for title, result in results.items():
         if as_json:
             print_json(result, indent=None)

@@ -30,14 +30,17 @@ class CallFilter:
     created_before: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        said = (
-            (self.status, Call.status == self.status),
-            (self.priority, Call.priority == self.priority),
-            (self.consultation_id, Call.consultation_id == self.consultation_id),
-            (self.created_after, Call.created_at > self.created_after),
-            (self.created_before, Call.created_at < self.created_before),
-        )
-        return [condition for value, condition in said if value is not None]
+        equal = {
+            Call.status: self.status,
+            Call.priority: self.priority,
+            Call.consultation_id: self.consultation_id,
+        }
+        conditions = [column == value for column, value in equal.items() if value is not None]
+        if self.created_after is not None:
+            conditions.append(Call.created_at > self.created_after)
+        if self.created_before is not None:
+            conditions.append(Call.created_at < self.created_before)
+        return conditions
 
 
 _ADVANCE = text("""

@@ -10,9 +10,7 @@ from callytics.errors import ConfigurationError
 from callytics.settings import Settings
 
 
-def make_engine(
-    settings: Settings, *, application: str = "callytics", ping: bool = True
-) -> Engine:
+def make_engine(settings: Settings, *, application: str = "callytics", ping: bool = True) -> Engine:
     """An engine for this process; `application` is the name that `pg_stat_activity` shows.
 
     `ping=False` saves a round trip a transaction, for who tries again when a connection turns out dead.

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 from uuid import UUID
 
@@ -26,15 +25,7 @@ from callytics.services.stage import hint_for
 from callytics.settings import Settings
 from callytics.domain.stages import Stage
 from tests.support.calls import insert_call
-
-
-def wait_until(what: Callable[[], Any], timeout_s: float = 60) -> Any:
-    """The first true answer of `what`; fails with its last answer."""
-    end = monotonic() + timeout_s
-    while not (answer := what()):
-        assert monotonic() < end, f"still {answer!r} after {timeout_s} s"
-        sleep(0.05)
-    return answer
+from tests.support.waiting import wait_until
 
 
 class Farm:

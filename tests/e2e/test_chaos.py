@@ -16,8 +16,9 @@ from callytics.domain.stages import Stage, StageStatus
 from callytics.embedded.postgres import Postgres
 from callytics.embedded.valkey import Valkey
 from callytics.settings import Settings
-from tests.e2e.conftest import QUICK, Farm, Server, wait_until
+from tests.e2e.conftest import QUICK, Farm, Server
 from tests.support.calls import insert_call
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -19,15 +18,7 @@ from callytics.embedded.postgres import Postgres
 from callytics.embedded.process import free_port, running
 from callytics.embedded.valkey import Valkey
 from callytics.settings import Settings, get_settings
-
-
-def wait_until(what: Callable[[], Any], timeout_s: float = 60, *, every_s: float = 0.05) -> Any:
-    """The first true answer of `what`; fails with its last answer."""
-    end = monotonic() + timeout_s
-    while not (answer := what()):
-        assert monotonic() < end, f"still {answer!r} after {timeout_s} s"
-        sleep(every_s)
-    return answer
+from tests.support.waiting import wait_until
 
 
 @contextmanager

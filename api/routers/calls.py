@@ -1,0 +1,226 @@
+"""Calls: submitted, followed, read, corrected, deleted."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from api import openapi
+from api.context import ApiContext
+from api.deps import AUTH_ERRORS, Caller, CallId, Context, IdempotencyKey, Reader, Writer, json_only
+from api.replies import as_file, as_json, in_work
+from api.schemas.base import Schema
+from api.schemas.calls import (
+    CallPage,
+    CallQuery,
+    CallResult,
+    Rerun,
+    StatusEvent,
+    Submitted,
+    Transcript,
+    stages_of,
+)
+from api.submission import BODY_ERRORS, SUBMIT_ERRORS, take_in
+from api.waiting import follow, look
+from callytics.db.calls import Calls
+from callytics.db.engine import unit_of_work
+from callytics.errors import (
+    CallFinishedError,
+    CallNotFoundError,
+    CallRunningError,
+    InvalidRequestError,
+    StageNotInCallError,
+    TranscriptNotReadyError,
+)
+from callytics.services import calls
+from callytics.services.transcripts import TranscriptFormat, render, require_transcript
+
+PING_S = 15
+
+router = APIRouter(prefix="/api/v1/calls", tags=["calls"], responses=openapi.problems(*AUTH_ERRORS))
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Submit a recording",
+    response_model=Submitted,
+    responses={
+        202: openapi.example(openapi.SUBMITTED, "Taken in; `Location` is the `status_url`"),
+        **openapi.problems(*AUTH_ERRORS, *SUBMIT_ERRORS),
+    },
+    openapi_extra=openapi.submit_body(),
+)
+async def submit(
+    request: Request, context: Context, caller: Writer, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Upload the recording as `audio` of a form, or name it as `audio_url` or `audio_path` in JSON.
+
+    A recording that cannot be decoded is found by the first stage: the call is then `failed`, and that
+    stage's `problem` says why.
+    """
+    call_id = await take_in(request, context, caller, idempotency_key)
+    return in_work(request, context, call_id)
+
+
+@router.get(
+    "",
+    summary="List calls, newest first",
+    responses=openapi.problems(*AUTH_ERRORS, CallNotFoundError, InvalidRequestError),
+)
+def list_calls(context: Context, caller: Reader, query: Annotated[CallQuery, Query()]) -> CallPage:
+    with unit_of_work(context.sessions) as session:
+        page = calls.page(
+            session, caller.id, query.as_filter(), after=query.after, limit=query.limit
+        )
+        return CallPage.of(page.calls, has_more=page.has_more)
+
+
+@router.get(
+    "/{call_id}",
+    summary="A call's state and results",
+    response_model=CallResult,
+    responses={
+        200: openapi.example(openapi.RESULT),
+        **openapi.problems(*AUTH_ERRORS, CallNotFoundError),
+    },
+)
+def show(
+    context: Context,
+    caller: Reader,
+    call_id: CallId,
+    *,
+    words: Annotated[bool, Query(description="With each word's times and confidence.")] = False,
+) -> Response:
+    """Where each stage stands, and the results as they come."""
+    return _result(context, caller, call_id, words=words)
+
+
+@router.get(
+    "/{call_id}/events",
+    summary="A call's progress as server-sent events",
+    response_class=EventSourceResponse,
+    responses={
+        200: {
+            "content": {"text/event-stream": {"example": openapi.EVENTS}},
+            "description": "Events",
+        },
+        **openapi.problems(*AUTH_ERRORS, CallNotFoundError),
+    },
+)
+async def events(context: Context, caller: Reader, call_id: CallId) -> EventSourceResponse:
+    """`stage` (as in the result) and `status` events: first all as it stands, then each change.
+
+    The stream ends when the call does, with `deleted` if it was deleted. A client that comes back
+    (`Last-Event-ID`) is told again how everything stands.
+    """
+    await run_in_threadpool(look, context.sessions, caller.id, call_id)  # 404 before the stream
+    return EventSourceResponse(_events(context, caller, call_id), ping=PING_S, sep="\n")
+
+
+async def _events(
+    context: ApiContext, caller: Caller, call_id: UUID
+) -> AsyncIterator[ServerSentEvent]:
+    told: dict[str, Schema] = {}
+    count = 0
+    async for call in follow(context.sessions, context.watch, caller.id, call_id):
+        if call is None:
+            yield ServerSentEvent("{}", event="deleted", id=str(count))
+            return
+        now: dict[str, Schema] = {stage.name: stage for stage in stages_of(call)}
+        # Last: at the end of the call it is the last thing told.
+        now["status"] = StatusEvent(
+            call_id=call.id, status=call.status, completed_at=call.completed_at
+        )
+        for name, state in now.items():
+            if told.get(name) != state:
+                count += 1
+                kind = "status" if name == "status" else "stage"
+                yield ServerSentEvent(state.model_dump_json(), event=kind, id=str(count))
+        told = now
+
+
+@router.get(
+    "/{call_id}/transcript",
+    summary="The transcript alone, as JSON or as a file",
+    response_model=Transcript,
+    responses={
+        200: openapi.transcripts(),
+        **openapi.problems(
+            *AUTH_ERRORS, CallNotFoundError, TranscriptNotReadyError, InvalidRequestError
+        ),
+    },
+)
+def transcript(
+    context: Context,
+    caller: Reader,
+    call_id: CallId,
+    form: Annotated[TranscriptFormat, Query(alias="format")] = TranscriptFormat.JSON,
+) -> Response:
+    """As soon as there is one; punctuation and sentiment come into it as their stages end."""
+    with unit_of_work(context.sessions) as session:
+        call = Calls(session).owned(caller.id, call_id, words=form is not TranscriptFormat.JSON)
+        require_transcript(call)
+        if form is TranscriptFormat.JSON:
+            return as_json(Transcript.of(call))
+        return as_file(
+            render(call.turns, form), openapi.FILE_TYPES[form], name=f"call-{call_id}.{form}"
+        )
+
+
+@router.post(
+    "/{call_id}/cancel",
+    summary="Stop a call",
+    response_model=CallResult,
+    responses=openapi.problems(*AUTH_ERRORS, CallNotFoundError, CallFinishedError),
+)
+def cancel(context: Context, caller: Writer, call_id: CallId) -> Response:
+    """What waits is not begun, what runs is abandoned, what is done stays."""
+    with unit_of_work(context.sessions) as session:
+        calls.cancel(session, caller.id, call_id)
+    return _result(context, caller, call_id)
+
+
+@router.post(
+    "/{call_id}/rerun",
+    status_code=202,
+    summary="Run a call again from one stage on",
+    response_model=Submitted,
+    dependencies=[Depends(json_only)],
+    responses={
+        202: openapi.example(openapi.SUBMITTED, "Queued again"),
+        **openapi.problems(
+            *AUTH_ERRORS, *BODY_ERRORS, CallNotFoundError, CallRunningError, StageNotInCallError
+        ),
+    },
+)
+def rerun(
+    request: Request, context: Context, caller: Writer, call_id: CallId, body: Rerun
+) -> Response:
+    """The stage, all that rests on it, and what else is not done. Results stay until they are replaced."""
+    with unit_of_work(context.sessions) as session:
+        hints = calls.rerun(session, caller.id, call_id, body.start)
+    context.send(hints)
+    return in_work(request, context, call_id)
+
+
+@router.delete(
+    "/{call_id}",
+    status_code=204,
+    summary="Delete a call and its audio",
+    responses=openapi.problems(*AUTH_ERRORS, CallNotFoundError),
+)
+def delete(context: Context, caller: Writer, call_id: CallId) -> None:
+    """Whatever its state. The rows are gone with the answer, the audio at the latest a little later."""
+    with unit_of_work(context.sessions) as session:
+        deleted = calls.delete(session, caller.id, call_id)
+    calls.delete_audio(context.sessions, context.store, deleted)
+
+
+def _result(context: ApiContext, caller: Caller, call_id: UUID, *, words: bool = False) -> Response:
+    with unit_of_work(context.sessions) as session:
+        call = Calls(session).owned(caller.id, call_id, words=words)
+        return as_json(CallResult.of(call, words=words))

@@ -1,0 +1,155 @@
+from typing import Any
+
+import pytest
+
+from callytics.cli.report import clock, print_report, problems
+
+CALL: dict[str, Any] = {
+    "call_id": "0b9a6a0e-6f0c-4f0e-9a53-0d6f1f0f7c55",
+    "consultation_id": "CL-1",
+    "status": "completed",
+    "duration_s": 71.4,
+    "language": "ko",
+    "turns": [
+        {
+            "index": 0,
+            "start_s": 1.1,
+            "end_s": 8.2,
+            "speaker": "SPEAKER_00",
+            "role": "agent",
+            "role_confidence": 0.9,
+            "text": "안녕하세요. 무엇을 도와드릴까요?",
+            "sentences": [
+                {"text": "안녕하세요.", "sentiment": {"label": "positive", "score": 0.8}},
+                {"text": "무엇을 도와드릴까요?", "sentiment": None},
+            ],
+            "sentiment": {"label": "positive", "score": 0.8},
+        },
+        {
+            "index": 1,
+            "start_s": 68.0,
+            "end_s": 70.0,
+            "speaker": "SPEAKER_01",
+            "role": "unknown",
+            "role_confidence": 0.0,
+            "text": "정말 [bold]화가[/] 납니다.",
+            "sentences": [],
+            "sentiment": {"label": "negative", "score": 0.9},
+        },
+    ],
+    "sentiment": {
+        "label": "neutral",
+        "score": 0.5,
+        "by_role": {"agent": {"label": "positive", "score": 0.8}},
+    },
+    "metrics": {
+        "duration_s": 71.4,
+        "speech_s": 60.0,
+        "silence_s": 11.4,
+        "silence_share": 0.16,
+        "longest_silence_s": 3.2,
+        "longest_silence_start_s": 65.0,
+        "overlap_s": None,
+        "overlap_share": None,
+        "roles": {
+            "agent": {
+                "talk_s": 33.0,
+                "talk_share": 0.55,
+                "turns": 1,
+                "words": 20,
+                "syllables": 60,
+                "words_per_minute": 36.4,
+                "syllables_per_minute": 109.1,
+                "interruptions": None,
+            }
+        },
+    },
+    "summary": {"text": "고객이 인터넷 끊김을 문의함", "model": "chat", "seconds": 1.0},
+    "stages": [
+        {
+            "name": "transcribe",
+            "status": "done",
+            "attempts": 1,
+            "wait_s": 0.01,
+            "run_s": 8.4,
+            "model": "whisper-base",
+            "device": "cpu",
+            "problem": None,
+        }
+    ],
+}
+
+
+def printed(capsys: pytest.CaptureFixture[str], call: dict[str, Any]) -> str:
+    print_report(call, title="call.wav")
+    return capsys.readouterr().out
+
+
+def test_a_report_in_a_pipe_says_everything_without_a_colour(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = printed(capsys, CALL)
+    assert "\x1b" not in text
+    for expected in (
+        "call.wav",
+        "고객이 인터넷 끊김을 문의함",
+        "1:11",
+        "0:01",
+        "agent",
+        "positive 0.80",
+        "안녕하세요. 무엇을 도와드릴까요?",
+        "1:08",
+        "SPEAKER_01",
+        "negative 0.90",
+        "33.0 s (55%)",
+        "11.4 s (16%)",
+        "3.2 s at 1:05",
+        "neutral 0.50",
+        "whisper-base",
+    ):
+        assert expected in text
+
+
+def test_what_was_said_is_never_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "정말 [bold]화가[/] 납니다." in printed(capsys, CALL)
+
+
+def test_a_call_that_has_just_begun_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
+    begun = {
+        "call_id": CALL["call_id"],
+        "status": "queued",
+        "turns": [],
+        "sentiment": None,
+        "metrics": None,
+        "summary": None,
+        "stages": [{"name": "preprocess", "status": "queued", "attempts": 0}],
+    }
+    assert "queued" in printed(capsys, begun)
+
+
+def test_a_call_without_speech_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    silent = {
+        **CALL,
+        "turns": [],
+        "sentiment": None,
+        "metrics": {**CALL["metrics"], "roles": {}, "longest_silence_start_s": None},
+    }
+    assert "silence" in printed(capsys, silent)
+
+
+def test_a_failed_stage_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = {"code": "not_audio", "detail": "This is no audio."}
+    failed = {
+        **CALL,
+        "status": "failed",
+        "stages": [{**CALL["stages"][0], "status": "failed", "problem": problem}],
+    }
+    assert problems(failed) == ["transcribe: This is no audio. (not_audio)"]
+    assert "This is no audio." in printed(capsys, failed)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(None, ""), (0.0, "0:00"), (61.9, "1:01"), (3725, "62:05")]
+)
+def test_times_are_shown_as_a_player_does(seconds: float | None, shown: str) -> None:
+    assert clock(seconds) == shown

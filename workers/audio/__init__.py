@@ -1,0 +1,1 @@
+"""From a recording of any kind to channels that models can read."""
