@@ -36,6 +36,7 @@ def make_app(context: ApiContext) -> FastAPI:
     errors.install(app)
     for resource in (calls, synchronous, health):
         app.include_router(resource.router)
+    openapi.install(app)
     return app
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from fastapi import FastAPI
+
 from api.errors import MEDIA_TYPE, problem_of, status_of
 from api.schemas.calls import NewCall, Options
 from api.schemas.problem import Problem
@@ -31,6 +33,8 @@ TAGS = [
     {"name": "health", "description": "What runs, what is ready. No key needed."},
 ]
 
+SCHEMAS = "#/components/schemas/"
+
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -51,9 +55,8 @@ def _response(status: int, kinds: list[type[CallyticsError]]) -> dict[str, Any]:
     }
     codes = ", ".join(f"`{kind.code}`" for kind in kinds)
     return {
-        "model": Problem,
         "description": f"{HTTPStatus(status).phrase}: {codes}",
-        "content": {MEDIA_TYPE: {"examples": examples}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}Problem"}, "examples": examples}},
     }
 
 
@@ -166,7 +169,7 @@ def transcripts() -> dict[str, Any]:
 
 def submit_body() -> dict[str, Any]:
     """The body of a submission, which is read as it streams in: JSON, or a form with the recording."""
-    form = Options.model_json_schema(ref_template="#/components/schemas/{model}")
+    form = Options.model_json_schema(ref_template=f"{SCHEMAS}{{model}}")
     listed = "May be repeated, or hold several with commas between them. "
     fields = {name: dict(schema) for name, schema in form["properties"].items()}
     for name in ("hotwords", "stages"):
@@ -190,9 +193,35 @@ def submit_body() -> dict[str, Any]:
                     },
                 },
                 "application/json": {
-                    "schema": {"$ref": f"#/components/schemas/{NewCall.__name__}"},
+                    "schema": {"$ref": f"{SCHEMAS}{NewCall.__name__}"},
                     "examples": {"audio_url": {"value": BY_URL}, "audio_path": {"value": BY_PATH}},
                 },
             },
         }
     }
+
+
+def install(app: FastAPI) -> None:
+    """Let the application's document name our problems where FastAPI would name its own."""
+    generate = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _with_our_problems(generate())
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # as FastAPI's documentation does it
+
+
+def _with_our_problems(document: dict[str, Any]) -> dict[str, Any]:
+    schemas = document["components"]["schemas"]
+    for foreign in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(foreign, None)
+    problem = Problem.model_json_schema(ref_template=f"{SCHEMAS}{{model}}")
+    schemas.update(problem.pop("$defs"), Problem=problem)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            invalid = operation["responses"].get("422", {})
+            if MEDIA_TYPE not in invalid.get("content", {}):
+                operation["responses"].pop("422", None)
+    return document

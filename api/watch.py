@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 import psycopg
@@ -22,30 +22,30 @@ POLL_S = 2.0
 class Watcher:
     """Somebody who waits for the next change of one call."""
 
-    def __init__(self) -> None:
+    def __init__(self, poll_s: float) -> None:
+        self._poll_s = poll_s
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
         self._changed.set()
 
-    async def wait(self, timeout_s: float = POLL_S) -> None:
-        """Until the call has changed since the last wait, `timeout_s` at most."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
-        except TimeoutError:
-            return
+    async def wait(self) -> None:
+        """Until the call has changed since the last wait, or it is time to look anyway."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), self._poll_s)
         self._changed.clear()
 
 
 class CallWatch:
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, *, poll_s: float = POLL_S) -> None:
+        self._poll_s = poll_s
         url = make_url(database_url).set(drivername="postgresql")
         self._conninfo = url.render_as_string(hide_password=False)
         self._watchers: defaultdict[UUID, set[Watcher]] = defaultdict(set)
 
     @asynccontextmanager
     async def watching(self, call_id: UUID) -> AsyncIterator[Watcher]:
-        watcher = Watcher()
+        watcher = Watcher(self._poll_s)
         self._watchers[call_id].add(watcher)
         try:
             yield watcher
@@ -55,9 +55,9 @@ class CallWatch:
                 del self._watchers[call_id]
 
     @property
-    def watched(self) -> int:
-        """How many calls somebody waits for."""
-        return len(self._watchers)
+    def watchers(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._watchers.values()))
 
     async def run(self) -> None:
         """Listen until cancelled; a lost connection is made anew."""

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from callytics.domain.audio import PreparedAudio
 from callytics.domain.transcript import Interval, SentimentLabel, SpeakerSegment, Word
 
 if TYPE_CHECKING:
@@ -61,6 +62,22 @@ class Transcription:
     words: tuple[Word, ...]
     language: str | None
     language_probability: float
+
+
+class Preparer(Model, Protocol):
+    def prepare(
+        self,
+        original: Path,
+        *,
+        key_prefix: str,
+        channels: Mapping[str, int] | None,
+        progress: Progress,
+    ) -> PreparedAudio:
+        """The recording's channels, ready for the models, stored as `KEY_PREFIX/channel-N.wav`.
+
+        `channels` (role -> channel number), if given, names every channel of the recording and has
+        speakers told by them. Raises UnusableAudioError of one kind or another.
+        """
 
 
 class Transcriber(Model, Protocol):

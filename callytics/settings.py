@@ -224,6 +224,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "runtime": "faster-whisper",
             "model": "whisper-base",
             "precision": "int8",
+            "batch_size": 4,
             "options": {"beam_size": 5},
         },
         "diarize": {

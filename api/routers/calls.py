@@ -85,7 +85,7 @@ def list_calls(context: Context, caller: Reader, query: Annotated[CallQuery, Que
     response_model=CallResult,
     responses={
         200: openapi.example(openapi.RESULT),
-        **openapi.problems(*AUTH_ERRORS, CallNotFoundError),
+        **openapi.problems(*AUTH_ERRORS, CallNotFoundError, InvalidRequestError),
     },
 )
 def show(

@@ -31,8 +31,8 @@ def read_below_roots(path: str, settings: AudioSettings) -> Iterator[bytes]:
 def _inside(path: str, roots: Sequence[Path]) -> list[str]:
     """Where `path` leads, symbolic links followed. Whether anything is there is not told of other places."""
     bases = [os.path.realpath(root) for root in roots]
-    targets = [(base, os.path.realpath(Path(base, path))) for base in bases]
-    inside = [target for base, target in targets if Path(target).is_relative_to(base)]
+    targets = dict.fromkeys(os.path.realpath(Path(base, path)) for base in bases)
+    inside = [t for t in targets if any(Path(t).is_relative_to(base) for base in bases)]
     if not inside:
         raise AudioPathForbiddenError
     return inside

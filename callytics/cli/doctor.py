@@ -85,8 +85,8 @@ def examine(settings: "Settings", extras: Iterable[str]) -> Iterator[Finding]:
     yield _writable("state directory", settings.state_dir, "CALLYTICS_STATE_DIR")
     yield _writable("model directory", settings.model_dir, "CALLYTICS_MODEL_DIR")
     yield _disk(settings.state_dir)
-    yield _port("API", settings.api.host, settings.api.port, "CALLYTICS_API__PORT")
-    yield _port("Flower", settings.flower.host, settings.flower.port, "CALLYTICS_FLOWER__PORT")
+    if "embedded" in extras:
+        yield from _ports(settings)
     yield _answers("database", settings.database_url is not None, lambda: _ask_database(settings))
     yield _answers("Redis", settings.redis_url is not None, lambda: _ask_redis(settings))
     yield from _models(settings)
@@ -112,7 +112,7 @@ def _extra(extra: str) -> Finding:
     return Finding(
         name=f"extra {extra}",
         ok=bool(wanted) and not missing,
-        detail=f"without {', '.join(missing)}" if missing else f"{len(wanted)} packages",
+        detail=f"lacks {', '.join(missing)}" if missing else "installed",
         mend=f"pip install 'callytics[{extra}]'",
     )
 
@@ -184,21 +184,32 @@ def _disk(path: Path) -> Finding:
     )
 
 
-def _port(name: str, host: str, port: int, variable: str) -> Finding:
-    """Free, or taken by the running stack."""
-    title = f"port of {name}"
+def _ports(settings: "Settings") -> Iterator[Finding]:
+    from callytics.embedded.stack import status
+
+    if status(settings).pid is not None:
+        return  # its own processes hold them
+    for name, block in (("API", settings.api), ("Flower", settings.flower)):
+        free = _is_free(block.host, block.port)
+        # A port that nobody has fixed is only where the stack begins to look for a free one.
+        fixed = "port" in block.model_fields_set
+        state = "free" if free else "taken" if fixed else "taken; a higher one will be used"
+        yield Finding(
+            name=f"port of {name}",
+            ok=free or not fixed,
+            detail=f"{block.host}:{block.port} is {state}",
+            mend=f"set CALLYTICS_{name.upper()}__PORT to a free port",
+        )
+
+
+def _is_free(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
-            return Finding(
-                name=title,
-                ok=False,
-                detail=f"{host}:{port}: {error.strerror}",
-                mend=f"set {variable}",
-            )
-    return Finding(name=title, ok=True, detail=f"{host}:{port} is free")
+        except OSError:
+            return False
+    return True
 
 
 def _answers(name: str, configured: bool, ask: Callable[[], str]) -> Finding:

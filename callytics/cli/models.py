@@ -127,7 +127,7 @@ def list_(*, as_json: Json = False) -> None:
                 model.model,
                 model.runtime,
                 colored(model.found, "red" if model.found == "missing" else ""),
-                _size(model.bytes),
+                "" if model.bytes is None else _size(model.bytes),
                 model.revision or "",
                 model.licence or "",
             )
@@ -202,4 +202,4 @@ def _warm_line(result: Mapping[str, Any]) -> tuple[str, str]:
 def _size(count: int | None) -> str:
     from rich.filesize import decimal
 
-    return "?" if count is None else decimal(count)
+    return "size unknown" if count is None else decimal(count)

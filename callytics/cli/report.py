@@ -91,11 +91,12 @@ def _sentences(turn: Mapping[str, Any]) -> "Text":
 
     if not turn.get("sentences"):
         return Text(turn["text"])
-    labels = ((one["text"], (one.get("sentiment") or {}).get("label")) for one in turn["sentences"])
-    return Text(" ").join(
-        colored(text, "" if label == "neutral" else MOOD_STYLES.get(label, ""))
-        for text, label in labels
-    )
+    return Text(" ").join(map(_sentence, turn["sentences"]))
+
+
+def _sentence(sentence: Mapping[str, Any]) -> "Text":
+    label = (sentence.get("sentiment") or {"label": "neutral"})["label"]
+    return colored(sentence["text"], "" if label == "neutral" else MOOD_STYLES[label])
 
 
 def _mood(sentiment: Mapping[str, Any] | None) -> "Text":

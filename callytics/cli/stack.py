@@ -49,12 +49,14 @@ def _run(settings: "Settings", *, as_json: bool) -> int:
     from callytics.embedded.stack import run_stack
 
     board = StackBoard()
+    announced = False
     with live(board, settings) as close_display:
-        announced = False
 
         def on_event(event: "Event") -> None:
             nonlocal announced
             board.on_event(event)
+            if announced and event.state == "stopping":
+                say(f"Stopping {event.part}", "dim")
             if board.ready and not announced:
                 announced = True
                 close_display()
@@ -111,7 +113,7 @@ def status(*, as_json: Json = False) -> None:
     now = ask(settings)
     if now.pid is None:
         raise CommandError("No stack runs: `callytics up` starts one.", ExitCode.UNREACHABLE)
-    models = read_models(settings) if settings.database_url else {}
+    models = read_models(settings)
     if as_json:
         parts = {name: asdict(event) for name, event in now.parts.items()}
         print_json({"ready": now.ready, "parts": parts, "models": models, **addresses()})

@@ -1,7 +1,7 @@
 """The parts of the stack and their models as they come up."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from threading import Event as Signal
 from threading import Thread
 from time import monotonic
@@ -66,10 +66,11 @@ class StackBoard:
     def __rich__(self) -> "RenderableType":
         from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         parts = Table(box=None, show_header=False, pad_edge=False)
         for part in self.parts.values():
-            parts.add_row(_mark(part.state), part.part, part.state, f"{self._seconds(part):.1f} s")
+            parts.add_row(_mark(part.state), part.part, part.state, self._seconds(part))
         models = Table(box=None, show_header=False, pad_edge=False)
         for stage, model in self.models.items():
             loaded = model.get("load_seconds")
@@ -78,14 +79,14 @@ class StackBoard:
                 stage,
                 model["status"],
                 f"{loaded:.1f} s" if loaded else "",
-                model.get("model") or "",
+                Text(model.get("model") or ""),
             )
         return Group(parts, "", models) if self.models else parts
 
-    def _seconds(self, part: "Event") -> float:
-        if part.state == "waiting":
-            return 0.0
-        return monotonic() - self._since[part.part] if part.state == "starting" else part.seconds
+    def _seconds(self, part: "Event") -> str:
+        if part.state == "starting":
+            return f"{monotonic() - self._since[part.part]:.1f} s"
+        return f"{part.seconds:.1f} s" if part.state == "ready" else ""
 
 
 def _mark(state: str) -> str:
@@ -117,24 +118,31 @@ def _drawn(board: StackBoard) -> Iterator[None]:
 def _watch_models(settings: "Settings", tell: Callable[[Models], None], over: Signal) -> None:
     """Tell what the workers say of their models until it is `over`."""
     while not over.wait(LOOK_EVERY_S):
-        with suppress(Exception):  # a server that is only starting refuses in many ways
-            tell(read_models(settings))
+        if models := read_models(settings):
+            tell(models)
 
 
-def read_models(settings: "Settings") -> dict[str, dict[str, Any]]:
-    """What the living workers of the stack in `settings.state_dir` say of their models."""
+def read_models(settings: "Settings") -> Models:
+    """What the living workers of the stack in `settings.state_dir` say of their models.
+
+    Nothing while its database is not there yet.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
     from callytics.db.engine import make_engine, make_sessions, unit_of_work
     from callytics.db.heartbeats import Heartbeats
     from callytics.settings import Settings
 
     # Read anew: the stack publishes its database when it starts.
-    engine = make_engine(Settings(state_dir=settings.state_dir), application="callytics-cli")
+    now = Settings(state_dir=settings.state_dir)
+    if now.database_url is None:
+        return {}
+    engine = make_engine(now, application="callytics-cli")
     try:
         with unit_of_work(make_sessions(engine)) as session:
-            return {
-                stage: dict(model)
-                for worker in Heartbeats(session).fresh()
-                for stage, model in worker.models.items()
-            }
+            workers = Heartbeats(session).fresh()
+        return {stage: model for worker in workers for stage, model in worker.models.items()}
+    except SQLAlchemyError:
+        return {}
     finally:
         engine.dispose()

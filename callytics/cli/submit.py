@@ -20,6 +20,35 @@ if TYPE_CHECKING:
     from callytics.cli.api import Api
 
 
+def _channels(text: str) -> dict[str, int]:
+    pairs = dict(pair.split("=", 1) for pair in text.split(",") if "=" in pair)
+    if pairs.keys() != {Role.AGENT, Role.CUSTOMER} or not all(map(str.isdecimal, pairs.values())):
+        raise typer.BadParameter("is written agent=0,customer=1")
+    return {role: int(number) for role, number in pairs.items()}
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _stages(text: str) -> list[str]:
+    names = _words(text)
+    for name in names:
+        if name not in list(Stage):
+            raise typer.BadParameter(f"there is no stage {name!r}; there are {', '.join(Stage)}")
+    return names
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise typer.BadParameter("must be a JSON object")
+    return value
+
+
 def submit(
     files: Annotated[
         list[Path] | None,
@@ -42,20 +71,28 @@ def submit(
         str | None, typer.Option(metavar="CODE", help="ISO 639. [default: found by the model]")
     ] = None,
     channels: Annotated[
-        str | None,
-        typer.Option(metavar="ROLE=N,...", help="Who is on which channel: agent=0,customer=1."),
+        dict[str, int] | None,
+        typer.Option(
+            parser=_channels,
+            metavar="ROLE=N,...",
+            help="Who is on which channel: agent=0,customer=1.",
+        ),
     ] = None,
     stages: Annotated[
-        str | None,
+        object,
         typer.Option(
-            metavar="STAGE,...", help=f"Only these and what they need: {', '.join(Stage)}."
+            parser=_stages,
+            metavar="STAGE,...",
+            help=f"Only these and what they need: {', '.join(Stage)}.",
         ),
     ] = None,
     hotwords: Annotated[
-        str | None, typer.Option(metavar="WORD,...", help="Names and terms to listen for.")
+        object,
+        typer.Option(parser=_words, metavar="WORD,...", help="Names and terms to listen for."),
     ] = None,
     metadata: Annotated[
-        str | None, typer.Option(metavar="JSON", help="An object that is kept with the call.")
+        dict[str, Any] | None,
+        typer.Option(parser=_object, metavar="JSON", help="An object that is kept with the call."),
     ] = None,
     callback_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Where the server reports the end.")
@@ -76,6 +113,8 @@ def submit(
     With --json one line is printed for each, in the order given: the server's answer or, with --wait,
     the call's result.
     """
+    from callytics.cli.api import connect
+
     references = {
         name: value for name, value in (("audio_url", url), ("audio_path", path)) if value
     }
@@ -87,16 +126,14 @@ def submit(
         "consultation_id": consultation_id,
         "priority": priority.value,
         "language": language,
-        "channels": _channels(channels),
-        "stages": _stages(stages),
-        "hotwords": _words(hotwords),
-        "metadata": _metadata(metadata),
+        "channels": channels,
+        "stages": stages,
+        "hotwords": hotwords,
+        "metadata": metadata,
         "callback_url": callback_url,
     }
     asked = {name: value for name, value in options.items() if value is not None}
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    from callytics.cli.api import connect
-
     with connect(api_url, client) as api:
         if files:
             answers = upload(api, {str(file): file for file in files}, asked, headers)
@@ -106,42 +143,6 @@ def submit(
         results = wait_for(api, answers) if wait else answers
     _print(results, wait=wait, as_json=as_json)
     _finish(len(set(files or references)), results, wait=wait)
-
-
-def _channels(text: str | None) -> Mapping[str, int] | None:
-    if text is None:
-        return None
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    roles = {Role.AGENT.value, Role.CUSTOMER.value}
-    if {role.strip() for role, _, _ in pairs} != roles or not all(
-        n.strip().isdigit() for *_, n in pairs
-    ):
-        raise typer.BadParameter("--channels is written agent=0,customer=1.")
-    return {role.strip(): int(number) for role, _, number in pairs}
-
-
-def _stages(text: str | None) -> list[str] | None:
-    names = _words(text)
-    for name in names or ():
-        if name not in list(Stage):
-            raise typer.BadParameter(f"{name!r} is no stage; there are {', '.join(Stage)}.")
-    return names
-
-
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _metadata(text: str | None) -> Mapping[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise typer.BadParameter("--metadata is a JSON object.")
-    return value
 
 
 def upload(

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     DateTime,
     Enum,
@@ -117,7 +118,7 @@ class Call(Base):
     audio_key: Mapped[str | None]
     """The original in the audio store; None until an `audio_url` was fetched."""
     audio_url: Mapped[str | None]
-    audio_bytes: Mapped[int | None]
+    audio_bytes: Mapped[int | None] = mapped_column(BigInteger)
     audio_sha256: Mapped[str | None] = mapped_column(String(64))
     duration_s: Mapped[float | None]
     detected_language: Mapped[str | None] = mapped_column(String(8))
@@ -282,7 +283,7 @@ class IdempotencyKey(Base):
     )
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_hash: Mapped[str] = mapped_column(String(64))
-    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

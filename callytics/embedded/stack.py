@@ -17,7 +17,7 @@ from typing import Any
 
 from callytics.embedded.parts import application, llm_engine
 from callytics.embedded.postgres import Postgres
-from callytics.embedded.process import POLL_S, Process, free_port, open_log
+from callytics.embedded.process import POLL_S, Process, free_port, launched, open_log
 from callytics.embedded.state_dir import StateDir
 from callytics.embedded.supervisor import Event, State, Supervisor
 from callytics.embedded.valkey import Valkey
@@ -29,6 +29,8 @@ OnEvent = Callable[[Event], None]
 
 # Below the range that the system takes the local ports of connections from.
 POSTGRES_PORT, VALKEY_PORT, LLM_PORT = 15432, 16379, 18080
+
+STOP_TIMEOUT_S = 60
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 """Recordings that the local stack may read by `audio_path` where nothing else is said."""
@@ -61,19 +63,23 @@ def run_stack(settings: Settings, *, on_event: OnEvent) -> int:
             home.withdraw()
 
 
-def start_detached(settings: Settings, *, on_event: OnEvent, timeout_s: float = 300) -> None:
+def start_detached(
+    settings: Settings, *, on_event: OnEvent, timeout_s: float = 300, tied: bool = False
+) -> None:
     """Start the stack in a process of its own; returns when every part is ready, models included.
 
-    Raises StackRunningError if it runs already, and StackFailedError, with nothing left running, if a
-    part is given up or something is not ready in time.
+    It outlives this process unless it is `tied` to it. Raises StackRunningError if it runs already, and
+    StackFailedError, with nothing left running, if a part is given up or is not ready in time.
     """
     home = StateDir(settings.state_dir)
     with home.locked():
         home.note({})
+    home.logs.mkdir(mode=0o700, exist_ok=True)
     log = home.logs / "stack.log"
+    command = [sys.executable, "-m", "callytics.embedded"]
     with open_log(log) as output:
-        stack = subprocess.Popen(
-            [sys.executable, "-m", "callytics.embedded"],
+        stack = subprocess.Popen(  # noqa: S603
+            launched(command, unprivileged=False) if tied else command,
             env={**os.environ, "CALLYTICS_STATE_DIR": str(home.path)},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -83,8 +89,16 @@ def start_detached(settings: Settings, *, on_event: OnEvent, timeout_s: float = 
     try:
         _follow(home, stack, log, on_event, time.monotonic() + timeout_s)
     except BaseException:
-        stop(settings)
+        _end(stack)
         raise
+
+
+def _end(stack: subprocess.Popen[bytes]) -> None:
+    stack.terminate()
+    try:
+        stack.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        stack.kill()  # its parts die with it
 
 
 def _follow(
@@ -116,7 +130,7 @@ def _why(ended: StackStatus, log: Path) -> str:
     return log.read_text().strip().rpartition("\n")[2]
 
 
-def stop(settings: Settings, *, timeout_s: float = 60) -> bool:
+def stop(settings: Settings, *, timeout_s: float = STOP_TIMEOUT_S) -> bool:
     """Stop the stack, the stages in hand finished or handed back; False if none ran."""
     home = StateDir(settings.state_dir)
     pid = home.pid()

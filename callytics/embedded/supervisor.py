@@ -135,6 +135,7 @@ class _Part:
         self._ready = asyncio.Event()
         self._child: asyncio.subprocess.Process | None = None
         self._started_at = monotonic()
+        self._given_up = False
         self._say(State.WAITING)
 
     async def keep(self) -> None:
@@ -146,6 +147,7 @@ class _Part:
             crashes.append(monotonic())
             recent = [at for at in crashes if at > crashes[-1] - self._policy.window_s]
             if len(recent) >= self._policy.limit:
+                self._given_up = True
                 self._say(State.FAILED, f"{problem}, {len(recent)} times; its log: {self._log}")
                 raise GaveUpError(self.process.name)
             self._say(State.CRASHED, f"{problem}; its log: {self._log}")
@@ -199,7 +201,8 @@ class _Part:
                 self.kill()
                 await self._child.wait()
         self.kill()
-        self._say(State.STOPPED)
+        if not self._given_up:  # else that stays the last word on it
+            self._say(State.STOPPED)
 
     def kill(self) -> None:
         """End the process and what it started, at once."""

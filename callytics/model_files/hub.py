@@ -1,10 +1,9 @@
 """The model hub, where one can be reached. Its client comes with the model libraries, so not always."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from callytics.errors import ModelFetchError
 from callytics.model_files.catalog import HubSource
@@ -12,9 +11,17 @@ from callytics.settings import Settings
 
 _REACH_TIMEOUT_S = 5.0
 
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether `name` has the form of one: `owner/model`."""
+    return _HUB_ID.fullmatch(name) is not None
+
 
 def reachable() -> bool:
     """Whether the hub answers at all; asked before a download, never while a model loads."""
+    import httpx  # noqa: PLC0415 (a worker that loads its models does not need it)
     from huggingface_hub import constants  # noqa: PLC0415
 
     if constants.is_offline_mode():
@@ -37,6 +44,8 @@ def download(source: HubSource, target: Path, settings: Settings) -> None:
 
 def fetch_cached(repo: str, settings: Settings) -> Path:
     """Bring a whole repository into the hub's own cache, where the model's library looks for it."""
+    if not is_hub_id(repo):
+        raise ModelFetchError(f"{repo} is no model of the catalog and no hub id.")
     return _snapshot(repo, settings, revision=_revision(repo, settings))
 
 

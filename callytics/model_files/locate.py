@@ -1,6 +1,5 @@
 """Where a model's files are: a folder, a name in the model directory, or a hub id."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,8 +16,6 @@ BUNDLED_RUNTIMES = frozenset({"kiwi"})
 
 SERVED_RUNTIMES = frozenset({"openai"})
 """Runtimes whose model another server loads, unless it is in the catalog: then ours serves it."""
-
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Found(StrEnum):
@@ -64,7 +61,7 @@ def resolve(name: str, settings: Settings) -> Path | str:
     folder = _folder(name, settings)
     if folder is not None:
         return folder
-    if _is_hub_id(name):
+    if hub.is_hub_id(name):
         return hub.cached(name, settings) or name
     if name in CATALOG:
         raise ModelUnavailableError(f"{name} is not here yet: run `callytics models fetch {name}`.")
@@ -91,7 +88,7 @@ def needs_fetching(model: ModelSettings) -> bool:
     if model.model in CATALOG:
         return True
     served = model.runtime in SERVED_RUNTIMES | BUNDLED_RUNTIMES
-    return not served and not Path(model.model).is_dir() and _is_hub_id(model.model)
+    return not served and not Path(model.model).is_dir() and hub.is_hub_id(model.model)
 
 
 def list_models(settings: Settings) -> tuple[ConfiguredModel, ...]:
@@ -108,10 +105,6 @@ def check(settings: Settings, names: Iterable[str] | None = None) -> tuple[Check
 def _folder(name: str, settings: Settings) -> Path | None:
     candidates = (settings.model_dir / name, Path(name).expanduser())
     return next((folder for folder in candidates if folder.is_dir()), None)
-
-
-def _is_hub_id(name: str) -> bool:
-    return _HUB_ID.fullmatch(name) is not None
 
 
 def _describe(task: str, model: ModelSettings, settings: Settings) -> ConfiguredModel:
@@ -136,7 +129,7 @@ def _find(model: ModelSettings, settings: Settings) -> tuple[Found, Path | None]
     folder = _folder(model.model, settings)
     if folder is not None:
         return Found.MODEL_DIR if _manifest(folder) else Found.FOLDER, folder
-    if not _is_hub_id(model.model):
+    if not hub.is_hub_id(model.model):
         return Found.MISSING, None
     if model.runtime in SERVED_RUNTIMES:
         return Found.SERVER, None

@@ -1,13 +1,12 @@
-"""A call's turns, out of their rows, as the domain reads them."""
+"""When a call has a transcript, and how it becomes a file."""
 
 from collections.abc import Sequence
 from enum import StrEnum
 
 from callytics.db.models import Call, CallTurn
+from callytics.db.turns import turn_of
 from callytics.domain.formats import FORMATS
-from callytics.domain.serial import from_json
 from callytics.domain.stages import Stage, StageStatus
-from callytics.domain.transcript import Turn
 from callytics.errors import TranscriptNotReadyError
 
 
@@ -17,25 +16,6 @@ class TranscriptFormat(StrEnum):
     SRT = "srt"
     VTT = "vtt"
     CSV = "csv"
-
-
-def turn_of(row: CallTurn) -> Turn:
-    """`row` has its words loaded."""
-    return from_json(
-        Turn,
-        {
-            "index": row.index,
-            "start_s": row.start_s,
-            "end_s": row.end_s,
-            "speaker": row.speaker,
-            "text": row.text,
-            "words": row.words,
-            "sentences": row.sentences,
-            "role": row.role,
-            "role_confidence": row.role_confidence,
-            "sentiment": row.sentiment,
-        },
-    )
 
 
 def require_transcript(call: Call) -> None:
@@ -48,5 +28,5 @@ def require_transcript(call: Call) -> None:
 
 
 def render(turns: Sequence[CallTurn], form: TranscriptFormat) -> str:
-    """The transcript as a file of any format but JSON, which is the API's own."""
-    return FORMATS[form](map(turn_of, turns))
+    """The transcript, its words loaded, as a file of any format but JSON, which is the API's own."""
+    return FORMATS[form](turn_of(turn, words=True) for turn in turns)

@@ -1,5 +1,6 @@
 """The command line as a promise: everything has a help text, and asking for it is quick."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def test_every_argument_and_option_has_a_help_text(path: str) -> None:
     "path", [path for path, command in COMMANDS.items() if isinstance(command, TyperCommand)]
 )
 def test_every_command_is_documented(path: str) -> None:
-    assert f"`{path.removeprefix('callytics ')}" in DOCS.read_text("utf-8")
+    assert re.search(rf"`{path.removeprefix('callytics ')}\b", DOCS.read_text("utf-8"))
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -20,6 +20,8 @@ UNTOLD = 0x7FFFF000
 _LARGE = 0xFFFFFFFF
 """RF64: the true size stands in the `ds64` chunk."""
 
+_BOX_BYTES = 8
+_PAGE_BYTES = 27
 _RIFF_STARTS = frozenset({b"RIFF", b"RF64", b"BW64"})
 _ISO_STARTS = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip"})
 
@@ -41,13 +43,15 @@ def read_header(file: BinaryIO) -> Header:
     head = file.read(12)
     size = os.fstat(file.fileno()).st_size
     if head[:4] in _RIFF_STARTS and head[8:] == b"WAVE":
-        return _riff(file, size)
+        return _wave(file, size)
+    if head[:4] == b"RIFF":  # AVI
+        return _data(int.from_bytes(head[4:8], "little"), size - 8)
     if head[4:8] in _ISO_STARTS:
         return _iso(file, size)
     return _ogg(file, size) if head[:4] == b"OggS" else Header()
 
 
-def _riff(file: BinaryIO, size: int) -> Header:
+def _wave(file: BinaryIO, size: int) -> Header:
     """RIFF and RF64: chunks of a name, a size and as many bytes, padded to an even number."""
     position, true_size, bytes_per_s = 12, None, 0
     while position + 8 <= size:
@@ -61,14 +65,17 @@ def _riff(file: BinaryIO, size: int) -> Header:
             if channels == 0:
                 raise AudioChannelsError("The audio file has no channel.")
         elif name == b"data":
-            told = true_size if length == _LARGE and true_size is not None else length
-            return _riff_data(told, size - position, bytes_per_s, told_for_sure=told is true_size)
+            present = size - position
+            if length == _LARGE and true_size is not None:
+                return _data(true_size, present, bytes_per_s, known=True)
+            return _data(length, present, bytes_per_s)
         position += length + length % 2
     raise TruncatedAudioError
 
 
-def _riff_data(told: int, present: int, bytes_per_s: int, *, told_for_sure: bool) -> Header:
-    if not told_for_sure and (told == 0 or told >= UNTOLD):
+def _data(told: int, present: int, bytes_per_s: int = 0, *, known: bool = False) -> Header:
+    """Bytes that are told of, and bytes that are there; `known`: no number stands for "unknown"."""
+    if not known and (told == 0 or told >= UNTOLD):
         told = present
     if told - present > SLACK_BYTES:
         raise TruncatedAudioError
@@ -79,7 +86,7 @@ def _riff_data(told: int, present: int, bytes_per_s: int, *, told_for_sure: bool
 def _iso(file: BinaryIO, size: int) -> Header:
     """ISO base media: boxes of a size, a name and as many bytes; one of them is the table `moov`."""
     position, names = 0, set()
-    while position + 8 <= size:
+    while position + _BOX_BYTES <= size:
         file.seek(position)
         length, name = struct.unpack(">I4s", file.read(8))
         if not name.isalnum():
@@ -88,7 +95,7 @@ def _iso(file: BinaryIO, size: int) -> Header:
             length = int.from_bytes(file.read(8), "big")
         elif length == 0:  # until the end of the file
             length = size - position
-        if length < 8 or position + length > size:
+        if length < _BOX_BYTES or position + length > size:
             raise TruncatedAudioError
         names.add(name)
         position += length
@@ -101,9 +108,11 @@ def _ogg(file: BinaryIO, size: int) -> Header:
     """Ogg: the last page tells in its 27 bytes and the table behind them how long it is."""
     file.seek(max(0, size - 2**17))
     tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    table = page[27 : 27 + page[26]] if len(page) >= 27 else b""
-    if len(page) < 27 or len(page) < 27 + page[26] + sum(table):
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    if len(page) < _PAGE_BYTES:
+        raise TruncatedAudioError
+    table = page[_PAGE_BYTES : _PAGE_BYTES + page[_PAGE_BYTES - 1]]
+    if len(page) < _PAGE_BYTES + page[_PAGE_BYTES - 1] + sum(table):
         raise TruncatedAudioError
     return Header()
 

@@ -12,6 +12,7 @@ from api.context import ApiContext
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Call, IdempotencyKey
 from tests.support.api import CALLS, ApiClient, problem, tone
+from tests.support.waiting import wait_until
 
 
 def count(sessions: sessionmaker[Session]) -> int:
@@ -41,14 +42,13 @@ def test_an_upload_and_a_file_with_the_same_bytes_are_the_same_request(
 ) -> None:
     (audio_root / "call.wav").write_bytes(tone())
     first = client.upload(tone(), key="k1")
-    again = client.post(
-        CALLS, json={"audio_path": "call.wav"}, headers={"Idempotency-Key": "k1"}
-    )
+    again = client.post(CALLS, json={"audio_path": "call.wav"}, headers={"Idempotency-Key": "k1"})
     assert again.json() == first.json()
 
 
 @pytest.mark.parametrize(
-    ("audio", "fields"), [(tone(0.6), {}), (tone(), {"priority": "low"}), (tone(), {"stages": "merge"})]
+    ("audio", "fields"),
+    [(tone(0.6), {}), (tone(), {"priority": "low"}), (tone(), {"stages": "merge"})],
 )
 def test_another_request_under_the_same_key_is_refused(
     client: ApiClient, context: ApiContext, audio: bytes, fields: dict[str, str]
@@ -81,14 +81,23 @@ def test_two_at_once_make_one_call(client: ApiClient, context: ApiContext) -> No
 
 
 def test_a_twin_that_is_quicker_by_a_moment_wins(client: ApiClient, context: ApiContext) -> None:
-    """The unique constraint decides, however the two are interleaved."""
+    """Neither sees the other's row when it looks: the unique constraint decides."""
+    first = client.upload(tone(), key="k1")
     with context.sessions() as session, ThreadPoolExecutor(1) as pool:
-        session.execute(text("LOCK TABLE idempotency_keys IN SHARE ROW EXCLUSIVE MODE"))
-        slower = pool.submit(client.upload, tone(), key="k1")
-        session.rollback()
-        quicker = client.upload(tone(), key="k1")
-        assert slower.result().json() == quicker.json()
+        # What a twin under another key has done before it commits.
+        session.execute(update(IdempotencyKey).values(key="k2"))
+        session.flush()
+        slower = pool.submit(client.upload, tone(), key="k2")
+        wait_until(lambda: waits_for_a_lock(context))
+        session.commit()
+        assert slower.result().json() == first.json()
     assert count(context.sessions) == 1
+    assert len(audio_files(context)) == 1
+
+
+def waits_for_a_lock(context: ApiContext) -> bool:
+    with context.sessions() as session:
+        return bool(session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
 
 
 def test_after_a_day_the_key_may_be_used_anew(client: ApiClient, context: ApiContext) -> None:

@@ -129,9 +129,7 @@ class TestRefused:
     """Each with its own code, and nothing kept."""
 
     @pytest.fixture(autouse=True)
-    def _nothing_is_kept(
-        self, context: ApiContext, client: ApiClient, pipeline: Pipeline
-    ) -> Any:
+    def _nothing_is_kept(self, context: ApiContext, client: ApiClient, pipeline: Pipeline) -> Any:
         yield
         assert files_kept(context) == []
         assert client.get(CALLS).json()["data"] == []
@@ -141,7 +139,8 @@ class TestRefused:
         problem(client.upload(b""), 422, "audio_empty")
 
     @pytest.mark.parametrize(
-        "content", [b"%PDF-1.7 ...", b"<html></html>", b"hello " * 1000, b"PK\x03\x04" + b"\0" * 900]
+        "content",
+        [b"%PDF-1.7 ...", b"<html></html>", b"hello " * 1000, b"PK\x03\x04" + b"\0" * 900],
     )
     def test_what_is_certainly_no_audio(self, client: ApiClient, content: bytes) -> None:
         problem(client.upload(content), 415, "not_audio")
@@ -169,7 +168,8 @@ class TestRefused:
             b"no form at all",
             b'--b\r\nContent-Disposition: form-data; name="audio"\r\n\r\nRIFF',
             b'--b\r\nContent-Disposition: form-data; name="audio"\r\n\r\n' + tone() + b"\r\n--b",
-            b'--b\r\nContent-Disposition: form-data; name="audio"\r\n\r\n' + tone()
+            b'--b\r\nContent-Disposition: form-data; name="audio"\r\n\r\n'
+            + tone()
             + b'\r\n--b\r\nContent-Disposition: form-data; name="priority"\r\n\r\nhi',
         ],
     )
@@ -269,9 +269,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         "path", ["/etc/passwd", "../outside.wav", "link.wav", "folder/../../outside.wav", "/"]
     )
-    def test_a_path_outside_the_roots(
-        self, client: ApiClient, audio_root: Path, path: str
-    ) -> None:
+    def test_a_path_outside_the_roots(self, client: ApiClient, audio_root: Path, path: str) -> None:
         outside = audio_root.parent / "outside.wav"
         outside.write_bytes(tone())
         (audio_root / "link.wav").symlink_to(outside)

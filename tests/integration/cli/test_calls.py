@@ -59,9 +59,7 @@ def test_several_recordings_give_a_line_each_in_the_order_given(
     ]
 
 
-def test_wait_shows_the_stages_as_they_move_and_then_the_result(
-    call: Run, recording: str
-) -> None:
+def test_wait_shows_the_stages_as_they_move_and_then_the_result(call: Run, recording: str) -> None:
     result = call("submit", recording, "--wait")
     assert result.exit_code == 0
     for stage in Stage:

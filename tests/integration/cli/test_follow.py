@@ -32,7 +32,7 @@ def play() -> Iterator[Play]:
         left = iter(answers)
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 (the library's name)
+            def do_GET(self) -> None:
                 answer = next(left)
                 self.send_response(answer if isinstance(answer, int) else 200)
                 if isinstance(answer, int):

@@ -1,0 +1,41 @@
+# Two commands to begin with: `make demo` and `make test`. Everything is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help venv demo up down test check lock clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: .venv/.stamp ## analyse two recordings from end to end, then stop everything
+	@$(BIN)/callytics demo
+
+up: .venv/.stamp ## start the whole stack on this machine and leave it running
+	@$(BIN)/callytics up --detach
+
+down: .venv/.stamp ## stop it
+	@$(BIN)/callytics down
+
+test: .venv/.stamp ## run every test; fetches model files the first time
+	@$(BIN)/callytics models fetch
+	@$(BIN)/pytest -q
+
+check: .venv/.stamp ## run the linters and the type checker
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+venv: .venv/.stamp ## make .venv
+
+.venv/.stamp: requirements.lock pyproject.toml deploy/venv.sh
+	@PYTHON=$(PYTHON) deploy/venv.sh install
+	@touch $@
+
+lock: .venv/.stamp ## write requirements.lock anew from pyproject.toml
+	@deploy/venv.sh lock
+
+clean: ## remove .venv and the caches of the tools
+	@rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

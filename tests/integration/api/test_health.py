@@ -1,0 +1,206 @@
+"""What runs and what is ready, from heartbeat rows; and what Prometheus is shown."""
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import func, text, update
+
+from api.context import ApiContext
+from callytics.db.engine import unit_of_work
+from callytics.db.models import StageAttempt
+from callytics.domain.stages import Queue, Stage
+from callytics.embedded.process import free_port
+from callytics.errors import NotAudioError
+from tests.support.api import CALLS, ApiClient, problem
+from tests.support.pipeline import Pipeline
+from tests.support.workers import QUEUES, beat, beat_all
+
+
+def ready(http: TestClient) -> bool:
+    """As the customer's clients ask."""
+    response = http.get("/health")
+    assert response.status_code == 200
+    found: bool = response.json()["data"]["ready_for_fast_analysis"]
+    assert (response.json()["status"] == "healthy") is found
+    return found
+
+
+class TestHealth:
+    def test_without_workers_nothing_is_ready(self, http: TestClient) -> None:
+        assert not ready(http)
+        data = http.get("/health").json()["data"]
+        assert set(data["model_status"].values()) == {"missing"}
+        assert set(data["queues"]) == set(QUEUES)
+
+    def test_all_is_ready_once_every_queue_has_a_worker_with_its_models(
+        self, http: TestClient, context: ApiContext
+    ) -> None:
+        beat_all(context.sessions)
+        assert ready(http)
+        data = http.get("/health").json()["data"]
+        assert data["model_status"] == dict.fromkeys(
+            ["diarize", "transcribe", "punctuate", "sentiment", "summarize"], "ready"
+        )
+        assert data["fast_analyzer"]["transcribe"] == {
+            "status": "ready",
+            "model": "stt-model",
+            "revision": "1",
+            "device": "cpu",
+            "load_seconds": 1.5,
+            "problem": None,
+        }
+
+    @pytest.mark.parametrize("queue", QUEUES)
+    def test_one_queue_without_a_worker_is_enough_not_to_be_ready(
+        self, http: TestClient, context: ApiContext, queue: Queue
+    ) -> None:
+        beat_all(context.sessions, but=[queue])
+        assert not ready(http)
+
+    @pytest.mark.parametrize("state", ["loading", "warming", "failed", "stopped"])
+    def test_a_started_worker_is_not_a_ready_one(
+        self, http: TestClient, context: ApiContext, state: str
+    ) -> None:
+        beat_all(context.sessions)
+        beat(context.sessions, Queue.STT, state=state)
+        assert not ready(http)
+
+    def test_a_worker_that_fell_silent_is_not_counted_on(
+        self, http: TestClient, context: ApiContext
+    ) -> None:
+        beat_all(context.sessions)
+        beat(context.sessions, Queue.STT, age_s=14)
+        assert ready(http)
+        beat(context.sessions, Queue.STT, age_s=16)
+        assert not ready(http)
+
+    def test_a_model_that_does_not_load_says_why(
+        self, http: TestClient, context: ApiContext
+    ) -> None:
+        reason = {"code": "model_unavailable", "detail": "no such file"}
+        beat(context.sessions, Queue.STT, state="failed", model={"problem": reason})
+        model = http.get("/health").json()["data"]["fast_analyzer"]["transcribe"]
+        assert (model["status"], model["problem"]) == ("failed", reason)
+
+    def test_queues_say_what_waits(
+        self, client: ApiClient, pipeline: Pipeline, context: ApiContext
+    ) -> None:
+        client.submit()
+        client.submit()
+        pipeline.run_stage(Stage.PREPROCESS, pipeline.hints[0].call_id)
+        queues = client.http.get("/health").json()["data"]["queues"]
+        assert (queues["audio"]["queued"], queues["stt"]["queued"]) == (1, 1)
+        assert queues["audio"]["oldest_queued_s"] > 0
+        assert queues["slm"] == {
+            "workers": 0,
+            "ready": 0,
+            "queued": 0,
+            "running": 0,
+            "oldest_queued_s": None,
+        }
+
+
+class TestLiveAndReady:
+    def test_with_its_servers_the_process_is_ready(self, http: TestClient) -> None:
+        assert http.get("/health/live").json()["status"] == "alive"
+        assert http.get("/health/ready").json() == {"status": "ready"}
+
+    class TestWithoutRedis:
+        @pytest.fixture
+        def redis_url(self) -> str:
+            return f"redis://127.0.0.1:{free_port()}/0"
+
+        def test_it_lives_but_is_not_ready(self, http: TestClient) -> None:
+            assert http.get("/health/live").status_code == 200
+            document = problem(http.get("/health/ready"), 503, "unavailable")
+            assert document["detail"] == "Not answering: redis."
+
+    class TestWithoutDatabase:
+        @pytest.fixture
+        def database_url(self) -> str:
+            return f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none"
+
+        def test_it_lives_but_is_not_ready(self, http: TestClient) -> None:
+            assert http.get("/health/live").status_code == 200
+            document = problem(http.get("/health/ready"), 503, "unavailable")
+            assert document["detail"] == "Not answering: database."
+
+        @pytest.mark.parametrize("path", ["/health", CALLS])
+        def test_what_needs_it_says_so(self, http: TestClient, path: str) -> None:
+            response = http.get(path, headers={"X-Bound-Key": f"a:1:{'0' * 64}"})
+            problem(response, 503, "unavailable")
+            assert response.headers["retry-after"] == "2"
+
+        def test_metrics_are_still_shown(self, http: TestClient) -> None:
+            assert metrics(http)["callytics_database_up", ()] == 0
+
+
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def metrics(http: TestClient) -> dict[Sample, float]:
+    response = http.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+class TestMetrics:
+    def test_requests_are_counted_by_outcome(self, client: ApiClient) -> None:
+        client.submit()
+        client.http.get("/nowhere")
+        found = metrics(client.http)
+        assert found["api_success_rate_total", (("outcome", "success"),)] == 1
+        assert found["api_success_rate_total", (("outcome", "client_error"),)] == 1
+        labels = (("method", "POST"), ("route", CALLS), ("status", "202"))
+        assert found["callytics_request_seconds_count", labels] == 1
+
+    def test_ids_make_no_series(self, client: ApiClient) -> None:
+        client.get(f"{CALLS}/{client.submit()}")
+        routes = {dict(labels).get("route") for _, labels in metrics(client.http)}
+        assert routes == {None, CALLS, f"{CALLS}/{{call_id}}"}
+
+    def test_what_waits_is_shown_by_queue(self, client: ApiClient, context: ApiContext) -> None:
+        client.submit()
+        beat(context.sessions, Queue.AUDIO, age_s=3)
+        found = metrics(client.http)
+        audio, slm = (("queue", "audio"),), (("queue", "slm"),)
+        assert (found["queue_length", audio], found["queue_length", slm]) == (1, 0)
+        assert found["callytics_queue_oldest_seconds", audio] > 0
+        assert found["callytics_queue_workers_ready", audio] == 1
+        assert 3 <= found["callytics_heartbeat_age_seconds", (("worker", "audio@test"),)] < 10
+        assert found["mlm_batch_size", ()] == 0
+        assert found["callytics_database_up", ()] == 1
+
+    @pytest.fixture
+    def attempts(self, client: ApiClient, pipeline: Pipeline, context: ApiContext) -> None:
+        """One call is done, one has failed, and their transactions are long through."""
+        metrics(client.http)
+        client.submit()
+        pipeline.run()
+        client.submit()
+        pipeline.fail(Stage.PREPROCESS, NotAudioError())
+        pipeline.run()
+        with unit_of_work(context.sessions) as session:
+            session.execute(
+                update(StageAttempt).values(
+                    started_at=func.clock_timestamp() - text("interval '4 seconds'"),
+                    finished_at=func.clock_timestamp() - text("interval '2 seconds'"),
+                )
+            )
+
+    @pytest.mark.usefixtures("attempts")
+    def test_attempts_are_counted_once(self, client: ApiClient) -> None:
+        for _ in range(2):
+            found = metrics(client.http)
+            stage = (("stage", "diarize"),)
+            assert found["callytics_stage_seconds_count", stage] == 1
+            assert found["callytics_stage_seconds_sum", stage] == pytest.approx(2, abs=0.1)
+            assert found["slm_response_time_count", ()] == 1
+            assert found["slm_response_time_bucket", (("le", "3.0"),)] == 1
+            failure = (("code", "not_audio"), ("stage", "preprocess"))
+            assert found["callytics_stage_failures_total", failure] == 1

@@ -1,0 +1,45 @@
+"""Heartbeats of workers that are not there."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.db.engine import unit_of_work
+from callytics.db.heartbeats import Heartbeats
+from callytics.db.models import WorkerHeartbeat
+from callytics.domain.stages import PIPELINE, Queue
+from callytics.services.health import MODEL_STAGES
+
+QUEUES: tuple[Queue, ...] = tuple(dict.fromkeys(spec.queue for spec in PIPELINE))
+
+
+def beat(
+    sessions: sessionmaker[Session],
+    queue: Queue,
+    *,
+    state: str = "ready",
+    age_s: float = 0,
+    model: Mapping[str, Any] | None = None,
+) -> None:
+    """A worker of `queue` said so `age_s` seconds ago."""
+    stages = [spec.stage for spec in PIPELINE if spec.queue is queue and spec.stage in MODEL_STAGES]
+    said = {"status": state, "model": f"{queue}-model", "revision": "1", "device": "cpu"}
+    models = {stage.value: {**said, "load_seconds": 1.5, **(model or {})} for stage in stages}
+    with unit_of_work(sessions) as session:
+        Heartbeats(session).beat(
+            f"{queue}@test", queues=[queue], state=state, pid=1, device="cpu", models=models
+        )
+        session.execute(
+            update(WorkerHeartbeat)
+            .where(WorkerHeartbeat.worker == f"{queue}@test")
+            .values(beat_at=WorkerHeartbeat.beat_at - timedelta(seconds=age_s))
+        )
+
+
+def beat_all(sessions: sessionmaker[Session], *, but: Sequence[Queue] = ()) -> None:
+    for queue in QUEUES:
+        if queue not in but:
+            beat(sessions, queue)

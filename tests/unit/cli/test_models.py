@@ -1,0 +1,30 @@
+import json
+from pathlib import Path
+
+from callytics.settings import ModelsSettings
+from tests.unit.cli.conftest import Run
+
+
+def test_list_shows_where_each_configured_model_is_found(run: Run, tmp_path: Path) -> None:
+    listed = json.loads(run("models", "list", "--json", MODEL_DIR=str(tmp_path)).stdout)
+    assert [each["task"] for each in listed] == list(ModelsSettings.model_fields)
+    found = {each["task"]: each["found"] for each in listed}
+    assert found["punctuate"] == "bundled"
+    assert found["transcribe"] == "missing"
+
+
+def test_list_is_a_line_a_model(run: Run, tmp_path: Path) -> None:
+    lines = run("models", "list", MODEL_DIR=str(tmp_path)).stdout.splitlines()
+    assert len(lines) == 1 + len(ModelsSettings.model_fields)
+
+
+def test_check_fails_where_a_model_is_missing(run: Run, tmp_path: Path) -> None:
+    result = run("models", "check", "whisper-base", "--json", MODEL_DIR=str(tmp_path))
+    assert result.exit_code == 1
+    (checked,) = json.loads(result.stdout)
+    assert checked["model"] == "whisper-base"
+    assert checked["problem"]
+
+
+def test_check_succeeds_on_models_that_are_bundled(run: Run) -> None:
+    assert run("models", "check", "kiwi").exit_code == 0
