@@ -21,6 +21,14 @@ _SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
+_LIBRARIES = {
+    **dict.fromkeys(("celery", "kombu", "amqp", "sse_starlette", "python_multipart"), logging.INFO),
+    # httpx and uvicorn log whole URLs, Celery every task with its arguments.
+    **dict.fromkeys(("httpx", "httpcore", "uvicorn.access"), logging.WARNING),
+    **dict.fromkeys(("celery.app.trace", "celery.worker.strategy"), logging.WARNING),
+}
+"""The least level that these log at, whatever is configured."""
+
 
 def where(error: BaseException) -> list[str]:
     """The innermost frames of `error` as `file:line function`."""
@@ -65,14 +73,8 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    for name in ("celery", "kombu", "amqp", "httpx", "httpcore"):
-        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
-    # httpx and uvicorn log whole URLs, Celery every task with its arguments.
-    for name in (
-        "httpx",
-        "httpcore",
-        "uvicorn.access",
-        "celery.app.trace",
-        "celery.worker.strategy",
-    ):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in _LIBRARIES.items():
+        logging.getLogger(name).setLevel(max(level, root.level))
+    for name in ("uvicorn", "uvicorn.access"):  # it brings handlers of its own
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True

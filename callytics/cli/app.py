@@ -1,5 +1,7 @@
 """The command tree."""
 
+import inspect
+import re
 from typing import Annotated, Any
 
 import typer
@@ -69,7 +71,9 @@ for command, panel in (
     (processes.flower, PROCESSES),
     (doctor.doctor, CARE),
 ):
-    app.command(rich_help_panel=panel, epilog=EPILOG)(command)
+    # Typer would show the docstring's line ends as they are.
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.__doc__ or ""))
+    app.command(help=text, rich_help_panel=panel, epilog=EPILOG)(command)
 
 for name, group, panel, text in (
     ("calls", calls.app, CALLS, "What became of recordings."),

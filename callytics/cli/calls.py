@@ -161,7 +161,7 @@ def export(
     ] = TranscriptFormat.TXT,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File to write. [default: stdout]"),
+        typer.Option("--output", "-o", metavar="FILE", help="File to write. (default: stdout)"),
     ] = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,

@@ -20,10 +20,10 @@ def create(
     name: Name,
     scopes: Annotated[
         list[Scope] | None,
-        typer.Option("--scope", help="What it may do; may be repeated. [default: everything]"),
+        typer.Option("--scope", help="What it may do; may be repeated. (default: everything)"),
     ] = None,
     rate_limit: Annotated[
-        int | None, typer.Option(min=1, help="Requests a minute. [default: the server's setting]")
+        int | None, typer.Option(min=1, help="Requests a minute. (default: the server's setting)")
     ] = None,
     *,
     as_json: Json = False,
@@ -132,7 +132,7 @@ def bound_key(
     client: Annotated[
         str | None,
         typer.Option(
-            "--client", metavar="ID", help="Client to sign as. [default: CALLYTICS_CLIENT__NAME]"
+            "--client", metavar="ID", help="Client to sign as. (default: CALLYTICS_CLIENT__NAME)"
         ),
     ] = None,
 ) -> None:

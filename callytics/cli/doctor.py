@@ -1,6 +1,5 @@
 """`callytics doctor`: says what is missing on this machine, and the command that mends it."""
 
-import importlib.metadata
 import os
 import re
 import shutil
@@ -48,7 +47,7 @@ def doctor(
         typer.Option(
             "--extra",
             metavar="NAME",
-            help="Only look for this extra's packages; may be repeated. [default: all for one machine]",
+            help="Only look for this extra's packages; may be repeated. (default: all for one machine)",
         ),
     ] = None,
     *,
@@ -103,9 +102,11 @@ def _python() -> Finding:
 
 
 def _extra(extra: str) -> Finding:
+    from importlib.metadata import requires
+
     wanted = [
         match.group()
-        for line in importlib.metadata.requires("callytics") or ()
+        for line in requires("callytics") or ()
         if f'extra == "{extra}"' in line and (match := _DISTRIBUTION.match(line))
     ]
     missing = [name for name in wanted if not _installed(name)]
@@ -118,9 +119,11 @@ def _extra(extra: str) -> Finding:
 
 
 def _installed(distribution: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        version(distribution)
+    except PackageNotFoundError:
         return False
     return True
 

@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True)
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Models; without a name, those that are configured."),
+    typer.Argument(metavar="NAME", help="Models; without a name, those that are configured."),
 ]
 
 

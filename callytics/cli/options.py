@@ -11,8 +11,7 @@ ApiUrl = Annotated[
     typer.Option(
         "--api-url",
         metavar="URL",
-        help="Server to talk to. [default: the running stack, or CALLYTICS_API__PUBLIC_URL]",
-        show_default=False,
+        help="Server to talk to. (default: the running stack, or CALLYTICS_API__PUBLIC_URL)",
     ),
 ]
 
@@ -21,8 +20,7 @@ AsClient = Annotated[
     typer.Option(
         "--client",
         metavar="ID",
-        help="Client to act as; each client sees its own calls. [default: CALLYTICS_CLIENT__NAME]",
-        show_default=False,
+        help="Client to act as; each client sees its own calls. (default: CALLYTICS_CLIENT__NAME)",
     ),
 ]
 

@@ -53,7 +53,7 @@ def submit(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FILE]...", exists=True, dir_okay=False, readable=True, help="Recordings."
+            metavar="FILE", exists=True, dir_okay=False, readable=True, help="Recordings."
         ),
     ] = None,
     *,
@@ -68,7 +68,7 @@ def submit(
     ] = None,
     priority: Annotated[Priority, typer.Option(help="Who goes first.")] = Priority.NORMAL,
     language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="ISO 639. [default: found by the model]")
+        str | None, typer.Option(metavar="CODE", help="ISO 639. (default: found by the model)")
     ] = None,
     channels: Annotated[
         dict[str, int] | None,

@@ -43,6 +43,20 @@ class Turns:
         if rows:
             self._session.execute(update(CallTurn), rows)
 
+    def assign(self, call_id: UUID, turns: Iterable[Turn]) -> None:
+        """Store the roles of `turns`; all else stays."""
+        rows = [
+            {
+                "call_id": call_id,
+                "index": turn.index,
+                "role": turn.role,
+                "role_confidence": turn.role_confidence,
+            }
+            for turn in turns
+        ]
+        if rows:
+            self._session.execute(update(CallTurn), rows)
+
 
 def turn_of(row: CallTurn, *, words: bool) -> Turn:
     """The row as a value of the domain; `words` says that they are loaded."""

@@ -16,7 +16,8 @@ from callytics.embedded.process import Process
 from callytics.settings import Settings
 
 WORKERS: tuple[tuple[Queue, ...], ...] = (
-    (Queue.AUDIO, Queue.CONTROL),
+    (Queue.AUDIO,),
+    (Queue.CONTROL,),
     (Queue.DIARIZE,),
     (Queue.STT,),
     (Queue.PUNCTUATE, Queue.SENTIMENT),

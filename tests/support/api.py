@@ -7,7 +7,6 @@ import wave
 from typing import Any
 
 import httpx2
-from fastapi.testclient import TestClient
 
 from callytics.domain import bound_key
 
@@ -17,7 +16,7 @@ CALLS = "/api/v1/calls"
 class ApiClient:
     """Signs every request as the client `name`."""
 
-    def __init__(self, http: TestClient | httpx2.Client, name: str, secret: str) -> None:
+    def __init__(self, http: httpx2.Client, name: str, secret: str) -> None:
         self.http = http
         self.name = name
         self.secret = secret

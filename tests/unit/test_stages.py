@@ -74,9 +74,7 @@ def test_downstream_is_what_rests_on_a_stage() -> None:
         ([StageStatus.DONE, StageStatus.DONE], JobStatus.COMPLETED),
     ],
 )
-def test_a_call_is_what_its_stages_make_it(
-    stages: list[StageStatus], expected: JobStatus
-) -> None:
+def test_a_call_is_what_its_stages_make_it(stages: list[StageStatus], expected: JobStatus) -> None:
     assert status_of(stages) is expected
 
 
@@ -85,5 +83,3 @@ def test_a_call_has_ended_exactly_when_nothing_of_it_can_move(stages: list[Stage
     moving = {StageStatus.QUEUED, StageStatus.RUNNING}.intersection(stages)
 
     assert (status_of(stages) in {JobStatus.QUEUED, JobStatus.RUNNING}) == bool(moving)
-
-

@@ -59,7 +59,7 @@ RUNTIMES: Mapping[str, RuntimeSpec] = {
     "transformers": RuntimeSpec(
         target="workers.runtimes.transformers:TransformersClassifier", engine="torch"
     ),
-    "openai": RuntimeSpec(target="workers.runtimes.openai:OpenAI", files=False),
+    "openai": RuntimeSpec(target="workers.runtimes.chat:OpenAiChat", files=False),
 }
 
 

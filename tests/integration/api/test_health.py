@@ -1,5 +1,6 @@
 """What runs and what is ready, from heartbeat rows; and what Prometheus is shown."""
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,8 +21,8 @@ def ready(http: TestClient) -> bool:
     """As the customer's clients ask."""
     response = http.get("/health")
     assert response.status_code == 200
-    found: bool = response.json()["data"]["ready_for_fast_analysis"]
-    assert (response.json()["status"] == "healthy") is found
+    found = bool(response.json()["data"]["ready_for_fast_analysis"])
+    assert response.json()["status"] == ("healthy" if found else "degraded")
     return found
 
 
@@ -138,7 +139,7 @@ class TestLiveAndReady:
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 
-def metrics(http: TestClient) -> dict[Sample, float]:
+def metrics(http: httpx2.Client) -> dict[Sample, float]:
     response = http.get("/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain")

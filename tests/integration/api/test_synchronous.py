@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from api.context import ApiContext
@@ -70,11 +72,12 @@ def test_the_answer_is_the_calls_result(
 @pytest.mark.usefixtures("models_ready")
 @pytest.mark.parametrize("path", PATHS)
 def test_what_takes_too_long_can_be_fetched_later(
-    context: ApiContext, client: ApiClient, pipeline: Pipeline, path: str
+    http: TestClient, context: ApiContext, client: ApiClient, pipeline: Pipeline, path: str
 ) -> None:
     short = context.settings.api.model_copy(update={"wait_timeout_s": 0.2})
     settings = context.settings.model_copy(update={"api": short})
-    client.http.app.state.context = replace(context, settings=settings)
+    app = cast("FastAPI", http.app)
+    app.state.context = replace(context, settings=settings)
 
     response = client.post(path, json={"audio_path": "call.wav"})
     assert response.status_code == 202

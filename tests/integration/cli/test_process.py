@@ -72,6 +72,10 @@ def test_an_unforeseen_error_is_one_sentence_and_a_traceback_only_when_asked_for
     assert len(plain.stderr.splitlines()) == 1
     assert "hunter2" not in plain.stderr
     debug = subprocess.run(
-        [*CLI, "--debug", "clients", "list"], env=broken, capture_output=True, text=True, check=False
+        [*CLI, "--debug", "clients", "list"],
+        env=broken,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "Traceback" in debug.stderr

@@ -63,7 +63,10 @@ def own_valkey(tmp_path: Path) -> Valkey:
 
 def test_valkey_wants_its_password(valkey: Valkey) -> None:
     no_retry = Retry(NoBackoff(), 0)
-    with redis.Redis(port=valkey.port, retry=no_retry) as client, pytest.raises(redis.AuthenticationError):
+    with (
+        redis.Redis(port=valkey.port, retry=no_retry) as client,
+        pytest.raises(redis.AuthenticationError),
+    ):
         client.ping()
 
 

@@ -76,7 +76,9 @@ class Bench:
         """Make the times in `column` an hour old, as if the clock had gone on."""
         with unit_of_work(self.sessions) as session:
             session.execute(
-                text(f"UPDATE stage_runs SET {column} = {column} - interval '1 hour' WHERE call_id = :id"),
+                text(
+                    f"UPDATE stage_runs SET {column} = {column} - interval '1 hour' WHERE call_id = :id"
+                ),
                 {"id": call_id},
             )
 
@@ -154,9 +156,7 @@ def test_many_messages_at_once_compute_once(bench: Bench) -> None:
     call_id = insert_call(bench.sessions)
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(
-            pool.map(
-                lambda n: bench.run(Stage.PREPROCESS, call_id, worker=f"w{n}"), range(8)
-            )
+            pool.map(lambda n: bench.run(Stage.PREPROCESS, call_id, worker=f"w{n}"), range(8))
         )
 
     assert outcomes.count(Outcome.DONE) == 1
@@ -180,7 +180,10 @@ def test_a_stale_twin_cannot_overwrite_what_a_newer_attempt_recorded(bench: Benc
         bench.age(call_id, "lease_until")
         sweep(bench.sessions, FAST)
         bench.age(call_id, "next_attempt_at")
-        bench.works = {**bench.works, Stage.PREPROCESS: FakeWork(Stage.PREPROCESS, lambda _p: "new")}
+        bench.works = {
+            **bench.works,
+            Stage.PREPROCESS: FakeWork(Stage.PREPROCESS, lambda _p: "new"),
+        }
         assert bench.run(Stage.PREPROCESS, call_id, worker="w2") is Outcome.DONE
         go_on.set()
 

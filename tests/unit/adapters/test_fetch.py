@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cryptography import x509
@@ -31,7 +31,7 @@ BODY = b"RIFF" + bytes(range(256)) * 100
 class Handler(BaseHTTPRequestHandler):
     """Answers as the path says; notes the requests' headers."""
 
-    seen: list[tuple[str, dict[str, str]]]
+    seen: ClassVar[list[tuple[str, dict[str, str]]]]
     stop: threading.Event
 
     def do_GET(self) -> None:
@@ -108,16 +108,19 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(context: ssl.SSLContext | None = None) -> Iterator[tuple[int, type[Handler]]]:
-    handler = type("Noting", (Handler,), {"seen": [], "stop": threading.Event()})
-    with Server(("127.0.0.1", 0), handler) as server:
+    class Noting(Handler):
+        seen: ClassVar = []
+        stop = threading.Event()
+
+    with Server(("127.0.0.1", 0), Noting) as server:
         if context:
             server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield server.server_port, handler
+            yield server.server_port, Noting
         finally:
-            handler.stop.set()
+            Noting.stop.set()
             server.shutdown()
             thread.join()
 

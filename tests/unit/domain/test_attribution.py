@@ -64,7 +64,11 @@ def test_a_clear_change_is_followed_without_any_mark() -> None:
 
 
 def test_a_short_answer_between_sentences_is_the_others() -> None:
-    words = [*spoken("맞으시죠?", 0.0, 1.0), *spoken("네.", 1.1, 1.4), *spoken("감사합니다.", 1.5, 2.5)]
+    words = [
+        *spoken("맞으시죠?", 0.0, 1.0),
+        *spoken("네.", 1.1, 1.4),
+        *spoken("감사합니다.", 1.5, 2.5),
+    ]
     who = [segment("a", 0.0, 1.05), segment("b", 1.08, 1.4), segment("a", 1.5, 2.5)]
     assert speakers(words, who) == "aba"
 

@@ -50,8 +50,7 @@ def test_subrip() -> None:
 def test_webvtt_escapes_what_would_be_a_tag() -> None:
     found = as_vtt([turn("A&B <i>x</i> --> y", 3600.0, 3601.0)])
     assert found == (
-        "WEBVTT\n\n01:00:00.000 --> 01:00:01.000\n"
-        "<v agent>A&amp;B &lt;i&gt;x&lt;/i&gt; → y\n\n"
+        "WEBVTT\n\n01:00:00.000 --> 01:00:01.000\n<v agent>A&amp;B &lt;i&gt;x&lt;/i&gt; → y\n\n"
     )
 
 
@@ -122,9 +121,7 @@ def turns(draw: st.DrawFn) -> Turn:
     texts = draw(st.lists(st.text(min_size=1, max_size=60), max_size=30))
     cuts = sorted(draw(st.floats(start_s, end_s)) for _ in range(2 * len(texts)))
     spoken = tuple(
-        word(text, *cuts[2 * n : 2 * n + 2])
-        for n, text in enumerate(texts)
-        if draw(st.booleans())
+        word(text, *cuts[2 * n : 2 * n + 2]) for n, text in enumerate(texts) if draw(st.booleans())
     )
     return turn(" ".join(texts), start_s, end_s, words=spoken)
 

@@ -32,9 +32,7 @@ def test_a_value_comes_back_from_json_as_it_was(kind: type[Any], data: st.DataOb
 
 
 def test_the_form_is_plain() -> None:
-    sentence = Sentence(
-        text="네.", sentiment=Sentiment(label=SentimentLabel.NEUTRAL, score=0.5)
-    )
+    sentence = Sentence(text="네.", sentiment=Sentiment(label=SentimentLabel.NEUTRAL, score=0.5))
     turn = Turn(index=0, start_s=0.0, end_s=1.0, speaker="a", text="네.", sentences=(sentence,))
     assert to_json(turn) == {
         "index": 0,
