@@ -77,6 +77,10 @@ BY_URL = {
     "metadata": {"branch": "서울"},
 }
 BY_PATH = {"audio_path": "2025/09/13/1234.wav", "stages": ["punctuate"]}
+SPEAKERS: Any = {
+    "swap": {"value": {"swap": True}},
+    "roles": {"value": {"roles": {"SPEAKER_00": "agent", "SPEAKER_01": "customer"}}},
+}
 STAGE = {
     "name": "transcribe",
     "status": "done",

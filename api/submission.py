@@ -38,15 +38,15 @@ FORM_BYTES = 2**20
 LISTS = ("hotwords", "stages")
 OBJECTS = ("channels", "metadata")
 
-BODY_ERRORS = (
+JSON_ERRORS = (
     MalformedRequestError,
     RequestTooLargeError,
     UnsupportedMediaTypeError,
     InvalidRequestError,
-    UnknownStageError,
 )
 SUBMIT_ERRORS = (
-    *BODY_ERRORS,
+    *JSON_ERRORS,
+    UnknownStageError,
     IdempotencyKeyReusedError,
     AudioTooLargeError,
     EmptyAudioError,

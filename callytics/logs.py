@@ -25,7 +25,7 @@ _LIBRARIES = {
     **dict.fromkeys(("celery", "kombu", "amqp", "sse_starlette", "python_multipart"), logging.INFO),
     # httpx and uvicorn log whole URLs, Celery every task with its arguments.
     **dict.fromkeys(("httpx", "httpcore", "uvicorn.access"), logging.WARNING),
-    **dict.fromkeys(("celery.app.trace", "celery.worker.strategy"), logging.WARNING),
+    **dict.fromkeys(("celery.app.trace", "celery.worker.strategy", "celery.beat"), logging.WARNING),
 }
 """The least level that these log at, whatever is configured."""
 

@@ -4,7 +4,7 @@ from typing import cast
 
 from callytics.adapters.audio_store import ObjectAudioStore
 from callytics.adapters.fetch import HttpFetcher
-from callytics.domain.stages import SPECS, Stage
+from callytics.domain.stages import Stage
 from callytics.ports import (
     ChatModel,
     Diarizer,
@@ -20,7 +20,6 @@ from callytics.services.stages.merge import Merge
 from callytics.services.stages.preprocess import Preprocess
 from callytics.services.stages.punctuate import Punctuate
 from callytics.services.stages.sentiment import AnalyseSentiment
-from callytics.services.stages.summarize import Summarize
 from callytics.services.stages.transcribe import Transcribe
 from callytics.settings import Settings
 from workers.runtimes import load
@@ -39,8 +38,7 @@ class Works:
     def load(self, stage: Stage) -> Model:
         if stage is Stage.PREPROCESS:
             return self._preparer()
-        threads = self._settings.worker(SPECS[stage].queue).threads
-        return load(stage.value, self._settings, threads=threads)
+        return load(stage.value, self._settings)
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
         match stage:
@@ -58,6 +56,7 @@ class Works:
             case Stage.SENTIMENT:
                 return AnalyseSentiment(cast("SentimentModel", model))
             case Stage.SUMMARIZE:
+                from callytics.services.stages.summarize import Summarize
                 return Summarize(cast("ChatModel", model), self._settings.models.summarize)
 
     def _preparer(self) -> Preparer:

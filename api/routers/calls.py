@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -18,12 +18,13 @@ from api.schemas.calls import (
     CallQuery,
     CallResult,
     Rerun,
+    SpeakerChange,
     StatusEvent,
     Submitted,
     Transcript,
     stages_of,
 )
-from api.submission import BODY_ERRORS, SUBMIT_ERRORS, take_in
+from api.submission import JSON_ERRORS, SUBMIT_ERRORS, take_in
 from api.waiting import follow, look
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
@@ -34,6 +35,7 @@ from callytics.errors import (
     InvalidRequestError,
     StageNotInCallError,
     TranscriptNotReadyError,
+    UnknownStageError,
 )
 from callytics.services import calls
 from callytics.services.transcripts import TranscriptFormat, render, require_transcript
@@ -193,7 +195,12 @@ def cancel(context: Context, caller: Writer, call_id: CallId) -> Response:
     responses={
         202: openapi.example(openapi.SUBMITTED, "Queued again"),
         **openapi.problems(
-            *AUTH_ERRORS, *BODY_ERRORS, CallNotFoundError, CallRunningError, StageNotInCallError
+            *AUTH_ERRORS,
+            *JSON_ERRORS,
+            UnknownStageError,
+            CallNotFoundError,
+            CallRunningError,
+            StageNotInCallError,
         ),
     },
 )
@@ -205,6 +212,37 @@ def rerun(
         hints = calls.rerun(session, caller.id, call_id, body.start)
     context.send(hints)
     return in_work(request, context, call_id)
+
+
+@router.patch(
+    "/{call_id}/speakers",
+    summary="Say who is agent and who is customer",
+    response_model=CallResult,
+    dependencies=[Depends(json_only)],
+    responses={
+        200: openapi.example(openapi.RESULT),
+        **openapi.problems(
+            *AUTH_ERRORS,
+            *JSON_ERRORS,
+            CallNotFoundError,
+            CallRunningError,
+            TranscriptNotReadyError,
+        ),
+    },
+)
+def correct_speakers(
+    context: Context,
+    caller: Writer,
+    call_id: CallId,
+    body: Annotated[SpeakerChange, Body(openapi_examples=openapi.SPEAKERS)],
+) -> Response:
+    """Once the call has ended. Roles, metrics and sentiment are right in the answer; a summary, whose
+    words name the roles, is made again, so the call runs once more for a moment.
+    """
+    with unit_of_work(context.sessions) as session:
+        hints = calls.correct_speakers(session, caller.id, call_id, body.roles)
+    context.send(hints)
+    return _result(context, caller, call_id)
 
 
 @router.delete(

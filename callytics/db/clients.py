@@ -50,12 +50,10 @@ class Clients:
         self._session.flush()
 
     def let_expire(self, secret: ClientSecret, after: timedelta) -> None:
-        """End the secret's life after `after`; one that ends sooner stays with that."""
-        end = func.clock_timestamp() + after
         self._session.execute(
             update(ClientSecret)
             .where(ClientSecret.id == secret.id)
-            .values(expires_at=func.least(func.coalesce(ClientSecret.expires_at, end), end))
+            .values(expires_at=func.clock_timestamp() + after)
         )
 
     def drop_secrets(self, client_id: UUID, *, keep: Sequence[UUID]) -> None:

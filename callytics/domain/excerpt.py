@@ -1,20 +1,131 @@
 """Which turns of a conversation are read for its summary: what was asked, what was done about it.
 
-Turns are taken whole. Greetings, holding the line and asking who calls are left out where anything
-else is left; they fill the prompt, and names that are not read are not repeated.
+Greetings, holding the line and asking who calls fill a prompt and say nothing of the matter; names
+that are not read are not repeated either.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from callytics.domain.transcript import Role
 
-# What a sentence is that tells nothing of the matter. Korean is compared without spaces.
+# Phrases that tell nothing of the matter; Korean without spaces.
 _SMALL_TALK = re.compile(
-    r"안녕하|감사(합|드|해)|고맙|고마워|좋은(하루|일)|수고(하|많)|반갑|축하드|죄송|사과드|불편을(드려|끼쳐)|양해"
-    r"|무엇을도와|어떻게도와|어떤(문의|도움)|더(궁금|필요|도와)|놀라셨|당황|힘드셨|그러(셨|시)군요|다행이"
-    r"|알겠(습니|어요)|알았(습니|어요)|기다려(주|볼)|잠시만|(확인|조회)해(보겠|드리겠|볼게)|괜찮(으십|으세|으신)"
-    r"|(입니다|예요|이에요)[.]?$(?<=(센터|담당|상담사|상담원|[가-힣]{5}입니다)[.]?)"
+    r"여보세요|안녕하(세요|십니까)|반갑습니다|(정말|너무|대단히)?(감사|고맙|고마워)(합니다|해요|드립니다|습니다|요)?"
+    r"|좋은하루[가-힣]*|수고(하|많)[가-힣]*|축하(드|합)[가-힣]*|행복하[가-힣]*"
+    r"|(무엇을|어떻게|뭘|더)?도와드릴까요|어떤(문의|도움|일)[가-힣]*|더?(궁금|필요)하신[가-힣]*"
+    r"|불편을?(드려|끼쳐)서?|(정말|너무|대단히)?죄송(합니다|해요)|(많이|정말)?(놀라|힘드|당황스러우|속상하)셨[가-힣]*"
+    r"|(잠시|조금)만(요)?|기다려주?(세요|시겠[가-힣]*|셔서)|(바로)?(확인|조회)(을|를)?해?(보|드리)?겠습니다"
+    r"|확인(되었|됐|했)습니다|(잘)?(알겠|알았)(습니다|어요)|그렇(군요|죠)|그러(셨|시)군요|다행이(네요|에요)"
+    r"|(그렇게|그럼)?(그렇게)?해주세요|(괜찮|좋)(아요|습니다|네요)|괜찮으(십니까|세요|신가요)|고객님|아니[요오]|맞(아요|습니다|네요)"
+    r"|hello|hi\b|good (morning|afternoon|evening)|thanks?( you)?( so much| a lot)?( for calling)?|you're welcome"
+    r"|how (can|may) i help( you)?|one moment|please hold|bear with me|have a \w+ day|(good)?bye"
+    r"|(i'm|i am)( so| very)? sorry( about that| to hear that)?|anything else|great|okay|ok\b|sure\b|yes\b|no\b",
+    re.IGNORECASE,
 )
+_WHO_ARE_YOU = re.compile(
+    r"(성함|이름|생년월일|연락처|번호|주소|호수|이메일).{0,12}(말씀|알려|불러|부탁|되(세요|시|십)|뭐)"
+    r"|your (full |first |last )?(name|address|phone|number|date of birth|email|account)|(invoice|order) number",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"싶|려고|려는|나요|까요|[는은]데요|주세요|주실|달라|안되|안돼|못|어떻게|언제|얼마|뭐가|문의|신청|취소|해지|변경|환불|고장|잘못|이상"
+    r"|\?|need|want|would like|can (i|you)|could|how|when|why|problem|wrong|not work",
+    re.IGNORECASE,
+)
+_ACTS = re.compile(
+    r"(접수|예약|변경|신청|처리|발송|등록|환불|적용|연장|취소|교환|발급|전달|조치|방문|보내|안내|요청|정지|도와|할인|추천).{0,12}"
+    r"(드리|드렸|드릴|되|됐|됩|했|합|하겠|가능|예정)|(하|오)시면|필요합니다|가능합니다"
+    r"|i('ve| have| will|'ll)|we('ve| have| will|'ll)|you (can|need)|refund|booked|scheduled|sent",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[^.?!。？！]+[.?!。？！]*\s*")
+_NOT_LETTERS = re.compile(r"[\W_]+")
+_SOMETHING = 6
+"""Letters that must be left of a sentence without its phrases, for it to tell anything."""
+
+_SHORT_REPLY = 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A turn, as far as it is read: who speaks, and what is said."""
+
+    role: Role
+    text: str
+
+
+def excerpt(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
+    """The lines that tell what was asked and done, in order, of at most `limit` characters in all.
+
+    Lines are taken whole: the customer's from the first on, the agent's from the last back, those that
+    ask or act before others. Only a line that is too long by itself is cut, between words.
+    """
+    telling = _telling(lines) or tuple(range(len(lines)))
+    taken: list[int] = []
+    left = limit
+    for index in _by_weight(lines, telling):
+        length = len(lines[index].text)
+        if length <= left:
+            taken.append(index)
+            left -= length
+        elif not taken:
+            return (replace(lines[index], text=shortened(lines[index].text, limit)),)
+    return tuple(lines[index] for index in sorted(taken))
+
+
+def sentences(text: str) -> list[str]:
+    return [found.strip() for found in _SENTENCE.findall(text) if found.strip()]
+
+
+def asks(sentence: str) -> bool:
+    """Whether a customer's sentence seems to say what he wants."""
+    return bool(_ASKS.search(_joined(sentence)))
+
+
+def acts(sentence: str) -> bool:
+    """Whether an agent's sentence seems to say what is done, or what the customer can do."""
+    return bool(_ACTS.search(_joined(sentence)))
+
+
+def tells(sentence: str) -> bool:
+    """Whether the sentence says more than greetings, thanks and the like."""
+    rest = _SMALL_TALK.sub("", _joined(sentence))
+    return len(_NOT_LETTERS.sub("", rest)) >= _SOMETHING and not _WHO_ARE_YOU.search(sentence)
+
+
+def shortened(text: str, limit: int) -> str:
+    """The words at the start of `text` that fit into `limit` characters; none is cut but a huge one."""
+    if len(text) <= limit:
+        return text
+    words = text[: limit + 1].rsplit(maxsplit=1)[0]
+    return words if len(words) <= limit else text[:limit]
+
+
+def _telling(lines: Sequence[Line]) -> tuple[int, ...]:
+    found = []
+    asked_who = False
+    for index, line in enumerate(lines):
+        parts = sentences(line.text)
+        reply = asked_who and len(line.text) <= _SHORT_REPLY and "?" not in line.text
+        if not reply and any(map(tells, parts[1:] if index == 0 else parts)):
+            found.append(index)
+        asked_who = any(_WHO_ARE_YOU.search(part) for part in parts)
+    return tuple(found)
+
+
+def _by_weight(lines: Sequence[Line], telling: Sequence[int]) -> Iterator[int]:
+    """`telling`, the weightiest first: the customer's and the agent's by turns."""
+    wishes = [index for index in telling if lines[index].role is not Role.AGENT]
+    answers = [index for index in reversed(telling) if lines[index].role is not Role.CUSTOMER]
+    wishes.sort(key=lambda index: not asks(lines[index].text))
+    answers.sort(key=lambda index: not acts(lines[index].text))
+    pairs = chain.from_iterable(zip_longest(wishes, answers))
+    return iter(dict.fromkeys(index for index in pairs if index is not None))
+
+
+def _joined(sentence: str) -> str:
+    """Korean without spaces, which recognisers set as they like; other languages as they are."""
+    return re.sub(r"(?<=[가-힣])\s+(?=[가-힣])", "", sentence)

@@ -12,10 +12,14 @@ from dataclasses import dataclass, replace
 from callytics.domain.transcript import Interval, Word
 
 NO_SPEECH_PROBABILITY = 0.6
-"""Above this, and with a low score, a segment is taken for silence (the recogniser's own bound)."""
-
 LOG_PROBABILITY = -1.0
-"""Mean log probability of a segment's tokens below which it is not trusted."""
+"""Above the one and below the other (the mean of the tokens), a segment is taken for silence: these
+are the recogniser's own bounds."""
+
+CERTAIN_NO_SPEECH_PROBABILITY = 0.9
+WORTHLESS_LOG_PROBABILITY = -1.2
+"""Either is enough by itself. Speech under noise 3 dB louder than it gave 0.72 and -1.07 at worst;
+tones, ringing and music gave less than -1.2."""
 
 COMPRESSION_RATIO = 2.4
 """Text that zlib packs better than this repeats itself; half a minute of spoken Korean gives 1.5."""
@@ -48,12 +52,18 @@ def spoken_words(
 
 def credible_words(segment: RecognisedSegment) -> tuple[Word, ...]:
     """The segment's words, loops once; none if they came out of silence or repeat themselves still."""
-    silent = (
-        segment.no_speech_probability > NO_SPEECH_PROBABILITY
-        and segment.mean_log_probability < LOG_PROBABILITY
-    )
+    if _is_silence(segment.no_speech_probability, segment.mean_log_probability):
+        return ()
     words = without_loops(segment.words)
-    return () if silent or compression_ratio(words) > COMPRESSION_RATIO else words
+    return words if compression_ratio(words) <= COMPRESSION_RATIO else ()
+
+
+def _is_silence(no_speech: float, log_probability: float) -> bool:
+    return (
+        no_speech > CERTAIN_NO_SPEECH_PROBABILITY
+        or log_probability < WORTHLESS_LOG_PROBABILITY
+        or (no_speech > NO_SPEECH_PROBABILITY and log_probability < LOG_PROBABILITY)
+    )
 
 
 def compression_ratio(words: Sequence[Word]) -> float:

@@ -89,10 +89,10 @@ class Supervisor:
                 for part in self._parts.values():
                     group.create_task(part.keep())
                 group.create_task(self._wait_for_signal())
+        except* _StopRequestedError:
+            pass
         except* GaveUpError:
             status = 1
-        except* _StopRequestedError:
-            status = 0
         finally:
             await self._stop()
         return status

@@ -1,6 +1,6 @@
 """What a client does with its calls after they were taken in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,10 +11,19 @@ from callytics.db.audio_purges import AudioPurges
 from callytics.db.calls import CallFilter, Calls
 from callytics.db.models import Call
 from callytics.db.stage_runs import StageRuns
+from callytics.db.turns import Turns
 from callytics.domain.job import FINISHED
 from callytics.domain.stages import Stage, StageStatus, downstream
-from callytics.errors import CallFinishedError, CallRunningError, StageNotInCallError
+from callytics.domain.transcript import Role
+from callytics.errors import (
+    CallFinishedError,
+    CallRunningError,
+    InvalidRequestError,
+    StageNotInCallError,
+    TranscriptNotReadyError,
+)
 from callytics.ports import AudioStore
+from callytics.services import speakers
 from callytics.services.stage import Hint, advance
 from callytics.services.upkeep import finish_purge
 
@@ -53,17 +62,40 @@ def rerun(session: Session, client_id: UUID, call_id: UUID, start: Stage) -> Seq
     call = lock_finished(session, client_id, call_id)
     if start.value not in call.stages:
         raise StageNotInCallError
-    return redo(session, call, start)
-
-
-def redo(session: Session, call: Call, start: Stage) -> Sequence[Hint]:
-    """Queue `start` and what rests on it, or is not done, again. The caller holds the call's lock."""
     runs = StageRuns(session)
     statuses = runs.statuses(call.id)
     again = set(downstream(start, statuses))
     again.update(stage for stage, status in statuses.items() if status is not StageStatus.DONE)
     runs.reset(call.id, again)
     return advance(session, call)
+
+
+def correct_speakers(
+    session: Session, client_id: UUID, call_id: UUID, roles: Mapping[str, Role] | None
+) -> Sequence[Hint]:
+    """Give the speakers `roles`, or, if None, agent and customer each other's; the hints to send.
+
+    Roles, metrics and sentiment of each role are right at once; the summary, whose prompt names the
+    roles, is made again.
+    """
+    call = lock_finished(session, client_id, call_id)
+    found = {turn.speaker: turn.role for turn in Turns(session).of(call.id)}
+    if not found:
+        raise TranscriptNotReadyError
+    wanted = _swapped(found) if roles is None else roles
+    if not wanted or not wanted.keys() <= found.keys():
+        raise InvalidRequestError("Name speakers that the call has.", speakers=sorted(found))
+    speakers.correct(session, call, wanted)
+    runs = StageRuns(session)
+    if runs.status(call.id, Stage.SUMMARIZE) is not StageStatus.DONE:
+        return []
+    runs.reset(call.id, [Stage.SUMMARIZE])
+    return advance(session, call)
+
+
+def _swapped(roles: Mapping[str, Role]) -> Mapping[str, Role]:
+    other = {Role.AGENT: Role.CUSTOMER, Role.CUSTOMER: Role.AGENT}
+    return {speaker: other[role] for speaker, role in roles.items() if role in other}
 
 
 def lock_finished(session: Session, client_id: UUID, call_id: UUID) -> Call:

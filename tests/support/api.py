@@ -1,14 +1,22 @@
-"""A client of the API under test."""
+"""The API under test, and a client of it."""
 
 import io
 import math
 import time
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 import httpx2
+import uvicorn
 
+from api.app import make_app
+from api.context import ApiContext
 from callytics.domain import bound_key
+from callytics.embedded.process import free_port
+from tests.support.waiting import wait_until
 
 CALLS = "/api/v1/calls"
 
@@ -47,6 +55,23 @@ class ApiClient:
         response = self.upload(audio, **fields)
         assert response.status_code == 202, response.text
         return str(response.json()["call_id"])
+
+
+@contextmanager
+def serving(context: ApiContext) -> Iterator[httpx2.Client]:
+    """A client of a real server on loopback."""
+    port = free_port()
+    config = uvicorn.Config(
+        make_app(context), port=port, log_config=None, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started)
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        yield client
+    server.should_exit = True
+    thread.join()
 
 
 def tone(seconds: float = 0.5, *, rate_hz: int = 8000) -> bytes:

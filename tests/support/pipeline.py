@@ -1,69 +1,113 @@
-"""Plays workers and broker for the calls of a test: real claims and records, results made up."""
+"""Plays workers and broker for a test: real claims and records, and a call that no model has heard."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session, sessionmaker
 
-from callytics.db.models import Call, CallTurn, Summary
+from callytics.db.models import Call, Summary
+from callytics.db.turns import Turns
+from callytics.domain.audio import Attribution, PreparedAudio, PreparedChannel
+from callytics.domain.sentiment import of_call
+from callytics.domain.serial import to_json
 from callytics.domain.stages import Stage
-from callytics.domain.transcript import Role
+from callytics.domain.transcript import (
+    Interval,
+    Sentence,
+    Sentiment,
+    SentimentLabel,
+    SpeakerSegment,
+    Turn,
+    Word,
+)
 from callytics.ports import Computed, ModelInfo, Progress
 from callytics.services.stage import Hint, StageContext, run_stage
+from callytics.services.stages.merge import Merge
 from tests.support.calls import FakeWork, NoStore
 
-SPOKEN: tuple[Mapping[str, Any], ...] = (
-    {
-        "start_s": 0.4,
-        "end_s": 2.0,
-        "speaker": "SPEAKER_00",
-        "role": Role.AGENT,
-        "role_confidence": 0.9,
-        "text": "안녕하세요, 고객센터입니다.",
-        "sentences": [
-            {
-                "text": "안녕하세요, 고객센터입니다.",
-                "sentiment": {"label": "positive", "score": 0.8},
-            }
-        ],
-        "sentiment": {"label": "positive", "score": 0.8},
-        "words": [
-            {"text": "안녕하세요", "start_s": 0.4, "end_s": 1.0, "confidence": 0.98},
-            {"text": "고객센터입니다", "start_s": 1.1, "end_s": 2.0, "confidence": 0.91},
-        ],
-    },
-    {
-        "start_s": 2.3,
-        "end_s": 4.0,
-        "speaker": "SPEAKER_01",
-        "role": Role.CUSTOMER,
-        "role_confidence": 0.9,
-        "text": "환불이 안 돼요.",
-        "sentences": [
-            {"text": "환불이 안 돼요.", "sentiment": {"label": "negative", "score": 0.7}}
-        ],
-        "sentiment": {"label": "negative", "score": 0.7},
-        "words": [
-            {"text": "환불이", "start_s": 2.3, "end_s": 3.0, "confidence": 0.95},
-            {"text": "안 돼요", "start_s": 3.1, "end_s": 4.0, "confidence": 0.9},
-        ],
-    },
+SAID = (
+    ("SPEAKER_00", "안녕하세요", 0.4, 1.0),
+    ("SPEAKER_00", "행복카드 고객센터 상담사입니다", 1.1, 2.0),
+    ("SPEAKER_01", "환불이", 2.3, 3.0),
+    ("SPEAKER_01", "안 돼요", 3.1, 4.0),
 )
-"""A call of two turns."""
+"""Speaker, word, start, end."""
+
+AUDIO = PreparedAudio(
+    sha256="0" * 64,
+    codec="pcm_s16le",
+    sample_rate_hz=8000,
+    source_channels=1,
+    duration_s=5.0,
+    attribution=Attribution.DIARIZATION,
+    channels=(
+        PreparedChannel(
+            index=0, key="none", speech=(Interval(start_s=0.4, end_s=4.0),), rms_dbfs=-20.0
+        ),
+    ),
+)
+
+
+class PreprocessWork(FakeWork):
+    def write(self, session: Session, call: Call, computed: Computed) -> Any:
+        super().write(session, call, computed)
+        call.duration_s = AUDIO.duration_s
+        return to_json(AUDIO)
+
+
+class DiarizeWork(FakeWork):
+    silent = False
+
+    def write(self, session: Session, call: Call, computed: Computed) -> Any:
+        super().write(session, call, computed)
+        said = () if self.silent else SAID
+        return {
+            "segments": to_json(
+                [SpeakerSegment(speaker=who, start_s=a, end_s=b) for who, _, a, b in said]
+            )
+        }
+
+
+class TranscribeWork(FakeWork):
+    silent = False
+
+    def write(self, session: Session, call: Call, computed: Computed) -> Any:
+        super().write(session, call, computed)
+        call.detected_language = "ko"
+        said = () if self.silent else SAID
+        return {
+            "words": to_json(
+                [Word(text=what, start_s=a, end_s=b, confidence=0.9) for _, what, a, b in said]
+            )
+        }
 
 
 class MergeWork(FakeWork):
-    def write(self, session: Session, call: Call, computed: Computed) -> dict[str, Any] | None:
-        call.duration_s = 5.0
-        call.detected_language = "ko"
-        session.execute(delete(CallTurn).where(CallTurn.call_id == call.id))
-        session.add_all(
-            CallTurn(call_id=call.id, index=index, **turn) for index, turn in enumerate(SPOKEN)
-        )
-        return super().write(session, call, computed)
+    """The real one, counted."""
+
+    def write(self, session: Session, call: Call, computed: Computed) -> None:
+        super().write(session, call, computed)
+        merge = Merge()
+        merge.write(session, call, merge.compute(merge.read(session, call), lambda _share: None))
+
+
+class SentimentWork(FakeWork):
+    """Who says that something does not work is not happy."""
+
+    def write(self, session: Session, call: Call, computed: Computed) -> None:
+        super().write(session, call, computed)
+        turns = [self._judged(turn) for turn in Turns(session).of(call.id)]
+        Turns(session).rewrite(call.id, turns)
+        call.sentiment = of_call(turns)
+
+    @staticmethod
+    def _judged(turn: Turn) -> Turn:
+        label = SentimentLabel.NEGATIVE if "안 돼요" in turn.text else SentimentLabel.POSITIVE
+        sentiment = Sentiment(label=label, score=0.8)
+        sentence = Sentence(text=turn.text, sentiment=sentiment)
+        return replace(turn, sentences=(sentence,), sentiment=sentiment)
 
 
 class SummarizeWork(FakeWork):
@@ -97,7 +141,11 @@ class Pipeline:
     works: dict[Stage, FakeWork] = field(
         default_factory=lambda: {
             **{stage: FakeWork(stage) for stage in Stage},
+            Stage.PREPROCESS: PreprocessWork(Stage.PREPROCESS),
+            Stage.DIARIZE: DiarizeWork(Stage.DIARIZE),
+            Stage.TRANSCRIBE: TranscribeWork(Stage.TRANSCRIBE),
             Stage.MERGE: MergeWork(Stage.MERGE),
+            Stage.SENTIMENT: SentimentWork(Stage.SENTIMENT),
             Stage.SUMMARIZE: SummarizeWork(Stage.SUMMARIZE),
         }
     )
@@ -132,6 +180,12 @@ class Pipeline:
             raise error
 
         self.works[stage].action = action
+
+    def silence(self) -> None:
+        """From now on nobody says anything."""
+        for work in self.works.values():
+            if isinstance(work, DiarizeWork | TranscribeWork):
+                work.silent = True
 
     def succeed(self, stage: Stage) -> None:
         self.works[stage].action = lambda _progress: None

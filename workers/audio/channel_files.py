@@ -20,6 +20,9 @@ LONGEST_GAP_S = 3600.0
 """Where the times jump ahead, nothing was recorded (a muted line): silence goes there, or what follows
 would come too early. A longer jump is a clock that was set, not a gap."""
 
+LOUDEST = 2.0**15
+"""Above this a sample is no sound (some write 16 bit values as floating point numbers)."""
+
 _SILENCE_BLOCK = 2**20
 
 
@@ -29,7 +32,7 @@ class ChannelFiles:
     def __init__(self, folder: Path, layout: AudioLayout) -> None:
         self._paths = [folder / f"channel-{index}.f32" for index in range(layout.nb_channels)]
         self._layout = layout
-        self._resampler = AudioResampler("fltp", layout, SAMPLE_RATE_HZ)
+        self._resampler = AudioResampler("flt", layout, SAMPLE_RATE_HZ)
         self._form: tuple[str, str, int] | None = None
         self._samples = 0
         self._due_s = 0.0
@@ -58,7 +61,7 @@ class ChannelFiles:
         form = (frame.format.name, frame.layout.name, frame.sample_rate)
         if form != self._form:  # at the first frame, and where a recording changes its form midway
             self.flush()
-            self._resampler = AudioResampler("fltp", self._layout, SAMPLE_RATE_HZ)
+            self._resampler = AudioResampler("flt", self._layout, SAMPLE_RATE_HZ)
             self._form = form
         self._resample(frame)
 
@@ -84,7 +87,9 @@ class ChannelFiles:
 
     def _resample(self, frame: AudioFrame | None) -> None:
         for resampled in self._resampler.resample(frame):
-            self._append(np.nan_to_num(resampled.to_ndarray()))
+            # Interleaved, since PyAV 18.1 reads beyond its memory where eight channels stand apart.
+            samples = resampled.to_ndarray().reshape(-1, len(self._paths))
+            self._append(np.clip(np.nan_to_num(samples.T), -LOUDEST, LOUDEST))
 
     def _append(self, samples: "Audio") -> None:
         """`samples`: shape (channels, n)."""

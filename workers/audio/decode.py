@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.packet import Packet
 
@@ -46,6 +48,9 @@ _TELL_LENGTH_OF_ALL = frozenset({"matroska,webm"})
 """Formats whose header has the exact length of each stream, or of the longest one. Of others ffmpeg
 gives an estimate (MP3 goes either way)."""
 
+_BETTER_DECODERS = {"amrnb": "libopencore_amrnb"}
+"""ffmpeg's own AMR decoder leaves out the frames that mobile phones send in pauses (comfort noise)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
@@ -71,12 +76,12 @@ def decode(path: Path, folder: Path, *, max_duration_s: float, progress: Progres
             raise EmptyAudioError
         header = read_header(file)
     try:
-        with av.open(path, options=_OPEN_OPTIONS) as container:
+        # Titles in the tags may be in any encoding (CP949 is usual in Korea).
+        with av.open(path, options=_OPEN_OPTIONS, metadata_errors="ignore") as container:
             recording = _Recording(container, header, path)
             return _decode(recording, folder, max_duration_s, progress)
-    except av.FFmpegError as error:
-        if isinstance(error, OSError | MemoryError):
-            raise
+    except av.FFmpegError:
+        # Whatever it is called: ffmpeg says "input/output error" and "out of memory" of bad data too.
         raise NotAudioError from None
 
 
@@ -126,6 +131,7 @@ class _Recording:
         self._reached_s = 0.0
         self._last_is_broken = False
         self.codec = stream.codec_context.name
+        self._decoder = _decoder(stream)
         self.start_s = (container.start_time or 0) / av.time_base
 
     @property
@@ -141,8 +147,8 @@ class _Recording:
         decoded = undecoded = 0
         for packet in self._packets():
             try:
-                frames = self._stream.decode(packet)
-            except av.error.InvalidDataError:
+                frames = self._decoder.decode(packet if packet.size else None)
+            except av.FFmpegError:
                 undecoded += 1
                 self._last_is_broken = True
                 continue
@@ -174,8 +180,17 @@ class _Recording:
                     self._reached_s = max(self._reached_s, float(end))
                 if packet.stream is self._stream:
                     yield packet
-        except av.error.InvalidDataError:
+        except av.FFmpegError:
             self._last_is_broken = True
+
+
+def _decoder(stream: AudioStream) -> AudioCodecContext:
+    name = stream.codec_context.name
+    if name not in _BETTER_DECODERS:
+        return stream.codec_context
+    decoder = cast("AudioCodecContext", CodecContext.create(_BETTER_DECODERS[name], "r"))
+    decoder.sample_rate, decoder.layout = stream.sample_rate, stream.layout
+    return decoder
 
 
 def _tells_length(name: str, path: Path) -> bool:

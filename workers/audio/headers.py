@@ -59,9 +59,12 @@ def _wave(file: BinaryIO, size: int) -> Header:
         name, length = struct.unpack("<4sI", file.read(8))
         position += 8
         if name == b"ds64":
-            true_size = struct.unpack("<8xQ", file.read(16))[0]
+            true_size = int.from_bytes(file.read(16)[8:], "little")
         elif name == b"fmt ":
-            channels, bytes_per_s = struct.unpack("<2xH4xI", file.read(12).ljust(12, b"\0"))
+            fields = file.read(12)
+            if len(fields) < 12:  # noqa: PLR2004
+                break
+            channels, bytes_per_s = struct.unpack("<2xH4xI", fields)
             if channels == 0:
                 raise AudioChannelsError("The audio file has no channel.")
         elif name == b"data":

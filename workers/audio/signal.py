@@ -64,6 +64,10 @@ def level_dbfs(audio: "Audio", intervals: Iterable[Interval] | None = None) -> f
     return _decibel(energy / samples) if samples else SILENCE_DBFS
 
 
+def peak(audio: "Audio") -> float:
+    return max(float(np.abs(audio[part]).max()) for part in blocks(whole(audio)))
+
+
 def snr_db(audio: "Audio", speech: Sequence[Interval]) -> float | None:
     """Level of the speech above that of the rest; None if there is no rest to compare with."""
     rest = pauses(audio, speech)

@@ -29,6 +29,7 @@ from workers.audio.signal import (
     level_dbfs,
     limited,
     own_speech,
+    peak,
     same_signal,
     snr_db,
     whole,
@@ -141,9 +142,10 @@ class AudioPreparer:
     def _listen(self, audio: "Audio") -> _Speech:
         """Where somebody speaks, found piece by piece: the model's memory grows with what it hears."""
         found: list[Interval] = []
+        within = np.float32(max(1.0, peak(audio)))  # floating point formats know no full scale
         for part in blocks(whole(audio), LISTEN_S):
             begin = max(0, part.start - MARGIN)
-            heard = self._voice_activity.speech(audio[begin : part.stop + MARGIN])
+            heard = self._voice_activity.speech(audio[begin : part.stop + MARGIN] / within)
             found += _moved(heard, begin, part)
         return union(found)
 

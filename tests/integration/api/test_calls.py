@@ -54,19 +54,22 @@ class TestShow:
             "model": "small-chat",
             "seconds": 0.5,
         }
-        assert call["turns"][1] == {
+        turn = call["turns"][1]
+        assert 0 <= turn.pop("role_confidence") <= 1
+        assert turn == {
             "index": 1,
             "start_s": 2.3,
             "end_s": 4.0,
             "speaker": "SPEAKER_01",
             "role": "customer",
-            "role_confidence": 0.9,
-            "text": "환불이 안 돼요.",
+            "text": "환불이 안 돼요",
             "sentences": [
-                {"text": "환불이 안 돼요.", "sentiment": {"label": "negative", "score": 0.7}}
+                {"text": "환불이 안 돼요", "sentiment": {"label": "negative", "score": 0.8}}
             ],
-            "sentiment": {"label": "negative", "score": 0.7},
+            "sentiment": {"label": "negative", "score": 0.8},
         }
+        assert call["sentiment"]["by_role"]["agent"]["label"] == "positive"
+        assert call["metrics"]["roles"]["agent"]["turns"] == 1
         times = [datetime.fromisoformat(call[name]) for name in ("created_at", "completed_at")]
         assert times == sorted(times)
 
@@ -78,7 +81,7 @@ class TestShow:
             "text": "안녕하세요",
             "start_s": 0.4,
             "end_s": 1.0,
-            "confidence": 0.98,
+            "confidence": 0.9,
         }
 
     def test_each_stage_says_how_it_went(self, client: ApiClient, pipeline: Pipeline) -> None:

@@ -5,22 +5,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
-import uvicorn
 from sqlalchemy import text
 
-from api.app import make_app
 from api.context import ApiContext
 from api.watch import CallWatch
 from callytics.cli import sse
 from callytics.domain.stages import EVERY_STAGE, Stage
 from callytics.embedded.process import free_port
-from tests.support.api import CALLS, ApiClient, problem
+from tests.support.api import CALLS, ApiClient, problem, serving
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 
@@ -40,17 +37,8 @@ def watch(context: ApiContext, poll_s: float) -> CallWatch:
 @pytest.fixture
 def http(context: ApiContext) -> Iterator[httpx2.Client]:
     """A client of a real server."""
-    port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(make_app(context), port=port, log_config=None, timeout_graceful_shutdown=2)
-    )
-    thread = Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started)
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with serving(context) as client:
         yield client
-    server.should_exit = True
-    thread.join()
 
 
 @contextmanager

@@ -101,19 +101,6 @@ def test_a_rotation_without_overlap_ends_the_older_secret_at_once(
     assert is_good(sessions, cipher, bound_key.make("centerlink", newer, now_s=now_s))
 
 
-def test_a_second_rotation_does_not_prolong_a_secrets_life(
-    sessions: Sessions, cipher: MultiFernet
-) -> None:
-    create(sessions, cipher)
-    with unit_of_work(sessions) as session:
-        keys.rotate(session, cipher, name="centerlink", overlap=timedelta(hours=1))
-        first_end = session.scalars(select(ClientSecret.expires_at)).first()
-        (client,) = keys.every(session)
-        for secret in keys.Clients(session).live_secrets(client.id):
-            keys.Clients(session).let_expire(secret, timedelta(hours=2))
-        assert session.scalars(select(ClientSecret.expires_at)).first() == first_end
-
-
 def test_the_secret_key_can_be_rotated_too(
     sessions: Sessions, settings: Settings, cipher: MultiFernet
 ) -> None:

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,16 +37,17 @@ def text_of(found: tuple[Word, ...] | list[Word]) -> str:
     return " ".join(word.text for word in found)
 
 
-def test_text_out_of_silence_is_not_believed() -> None:
-    assert (
-        credible_words(segment("시청해 주셔서 감사합니다", no_speech=0.9, log_probability=-1.4))
-        == ()
-    )
+@pytest.mark.parametrize(("no_speech", "log_probability"), [(0.7, -1.1), (0.95, -0.3), (0.1, -1.5)])
+def test_text_out_of_silence_is_not_believed(no_speech: float, log_probability: float) -> None:
+    made_up = "시청해 주셔서 감사합니다"
+    found = segment(made_up, no_speech=no_speech, log_probability=log_probability)
+    assert credible_words(found) == ()
 
 
-def test_text_that_the_model_is_sure_of_is_believed_although_it_expects_silence() -> None:
-    found = credible_words(segment("네 알겠습니다", no_speech=0.9, log_probability=-0.2))
-    assert text_of(found) == "네 알겠습니다"
+@pytest.mark.parametrize(("no_speech", "log_probability"), [(0.72, -0.87), (0.19, -1.07)])
+def test_noisy_speech_is_believed(no_speech: float, log_probability: float) -> None:
+    found = segment("네 알겠습니다", no_speech=no_speech, log_probability=log_probability)
+    assert text_of(credible_words(found)) == "네 알겠습니다"
 
 
 def test_a_loop_is_kept_once_and_what_surrounds_it_whole() -> None:

@@ -1,0 +1,199 @@
+"""faster-whisper with the offline preset's model: what it hears, and what it must not make up."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jiwer
+import numpy as np
+import pytest
+
+from callytics.domain.audio import SAMPLE_RATE_HZ
+from callytics.domain.hallucination import SPEECH_MARGIN_S
+from callytics.domain.transcript import Interval, Word
+from callytics.errors import ConfigurationError, StageAbandonedError
+from callytics.ports import Progress, Transcription
+from tests.integration.runtimes.conftest import offline_settings, whole
+from workers.runtimes import load
+from workers.runtimes.faster_whisper import FasterWhisper, choose_compute_type
+from workers.runtimes.voice_activity import SileroVoiceActivity
+
+if TYPE_CHECKING:
+    from callytics.ports import Audio
+
+pytestmark = pytest.mark.models
+
+
+def load_whisper(**changes: Any) -> FasterWhisper:
+    model = load("transcribe", offline_settings(transcribe=changes))
+    assert isinstance(model, FasterWhisper)
+    return model
+
+
+@pytest.fixture(scope="module", params=[1, 4], ids=["one by one", "batched"])
+def whisper(request: pytest.FixtureRequest) -> FasterWhisper:
+    model = load_whisper(batch_size=request.param)
+    model.warm_up()
+    return model
+
+
+@pytest.fixture(scope="module")
+def batched() -> FasterWhisper:
+    return load_whisper()
+
+
+@pytest.fixture(scope="module")
+def speech(call: "Audio") -> tuple[Interval, ...]:
+    return SileroVoiceActivity().speech(call)
+
+
+def listen(
+    model: FasterWhisper,
+    audio: "Audio",
+    speech: Sequence[Interval],
+    *,
+    language: str | None = None,
+    hotwords: Sequence[str] = (),
+    progress: Progress = lambda _: None,
+) -> Transcription:
+    return model.transcribe(
+        audio, speech=speech, language=language, hotwords=hotwords, progress=progress
+    )
+
+
+def text_of(words: Sequence[Word]) -> str:
+    return " ".join(word.text for word in words)
+
+
+def character_error_rate(reference: str, found: str) -> float:
+    """Of letters and digits: spaces and punctuation are another stage's business."""
+    rate = jiwer.cer(re.sub(r"\W", "", reference), re.sub(r"\W", "", found))
+    assert isinstance(rate, float)
+    return rate
+
+
+def test_a_call_is_understood(
+    whisper: FasterWhisper,
+    call: "Audio",
+    speech: Sequence[Interval],
+    reference: Sequence[dict[str, Any]],
+) -> None:
+    found = listen(whisper, call, speech)
+
+    said = " ".join(turn["text"] for turn in reference)
+    assert character_error_rate(said, text_of(found.words)) < 0.09
+    assert found.language == "ko"
+    assert found.language_probability > 0.9
+
+
+def test_words_come_in_order_inside_speech_and_with_confidence(
+    batched: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+) -> None:
+    words = listen(batched, call, speech).words
+
+    assert [word.start_s for word in words] == sorted(word.start_s for word in words)
+    for word in words:
+        assert word.text == word.text.strip() != ""
+        assert 0 <= word.start_s <= word.end_s
+        assert 0 <= word.confidence <= 1
+        assert any(
+            word.start_s < span.end_s + SPEECH_MARGIN_S
+            and span.start_s - SPEECH_MARGIN_S < word.end_s
+            for span in speech
+        )
+
+
+def test_times_count_from_the_start_of_the_audio_although_silence_is_left_out(
+    batched: FasterWhisper, call: "Audio"
+) -> None:
+    gap_s = 40
+    later = np.concatenate(
+        [np.zeros(gap_s * SAMPLE_RATE_HZ, np.float32), call[: 9 * SAMPLE_RATE_HZ]]
+    )
+    found = listen(batched, later, SileroVoiceActivity().speech(later), language="ko")
+
+    assert found.words[0].start_s == pytest.approx(gap_s + 1.1, abs=0.5)
+    assert text_of(found.words).startswith("안녕하세요")
+
+
+def test_the_same_audio_gives_the_same_words(batched: FasterWhisper, call: "Audio") -> None:
+    start = call[: 15 * SAMPLE_RATE_HZ]
+    first = listen(batched, start, whole(start))
+    assert listen(batched, start, whole(start)) == first
+
+
+def test_no_words_without_speech(whisper: FasterWhisper, wordless: "Audio") -> None:
+    speech = SileroVoiceActivity().speech(wordless)
+    found = listen(whisper, wordless, speech, language="ko")
+    assert speech == ()
+    assert found.words == ()
+
+
+@pytest.mark.parametrize("language", [None, "ko"])
+def test_no_words_even_where_voice_activity_is_mistaken(
+    whisper: FasterWhisper, wordless: "Audio", language: str | None
+) -> None:
+    assert listen(whisper, wordless, whole(wordless), language=language).words == ()
+
+
+def test_hold_music_between_speech_gets_no_words(
+    batched: FasterWhisper, call: "Audio", wordless: "Audio"
+) -> None:
+    spoken = call[: 8 * SAMPLE_RATE_HZ]
+    audio = np.concatenate([spoken, wordless, spoken])
+    found = listen(batched, audio, SileroVoiceActivity().speech(audio), language="ko")
+
+    on_hold = [word for word in found.words if 9 < word.start_s < 37]
+    assert on_hold == []
+    assert text_of(found.words).count("고객센터") == 2
+
+
+def test_hotwords_are_taken_as_a_hint(batched: FasterWhisper, call: "Audio") -> None:
+    start = call[: 9 * SAMPLE_RATE_HZ]
+    found = listen(batched, start, whole(start), language="ko", hotwords=["한빛통신", "김민지"])
+    assert "한빛통신" in text_of(found.words)
+
+
+def test_progress_grows_to_nearly_one(
+    batched: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+) -> None:
+    shares: list[float] = []
+    listen(batched, call, speech, language="ko", progress=shares.append)
+    assert shares == sorted(shares)
+    assert 0.9 < shares[-1] <= 1.0
+
+
+def test_a_run_that_is_no_longer_wanted_ends(
+    batched: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+) -> None:
+    def abandon(_: float) -> None:
+        raise StageAbandonedError
+
+    with pytest.raises(StageAbandonedError):
+        listen(batched, call, speech, progress=abandon)
+
+
+def test_a_result_can_be_told_from_another_models(batched: FasterWhisper) -> None:
+    assert batched.info.name == "whisper-base"
+    assert batched.info.device == "cpu"
+    assert len(batched.info.revision) == 12
+    assert batched.info.settings == {"beam_size": 5, "compute_type": "int8", "batch_size": 4}
+
+
+def test_arithmetic_that_the_device_lacks_is_refused_with_what_it_has() -> None:
+    with pytest.raises(ConfigurationError, match="it has float32, int8"):
+        choose_compute_type("float16", "cpu", {"int8", "float32"})
+
+
+def test_automatic_arithmetic_is_the_fastest_of_the_device() -> None:
+    assert choose_compute_type("auto", "cpu", {"int8", "float32"}) == "int8"
+    assert choose_compute_type("auto", "cuda", {"int8", "float16", "float32"}) == "float16"
+
+
+def test_a_folder_of_somebody_elses_is_loaded_by_its_path(
+    batched: FasterWhisper, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my-whisper"
+    folder.symlink_to(offline_settings().model_dir / "whisper-base")
+    assert load_whisper(model=str(folder)).info.name == str(folder)
