@@ -54,6 +54,9 @@ STATUS: Mapping[type[errors.CallyticsError], int] = {
     errors.StageTimeoutError: HTTPStatus.GATEWAY_TIMEOUT,
 }
 
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What SQLAlchemy raises where PostgreSQL restarts, or has no connection left."""
+
 _OF_STARLETTE: Mapping[int, type[errors.CallyticsError]] = {
     HTTPStatus.BAD_REQUEST: errors.MalformedRequestError,
     HTTPStatus.NOT_FOUND: errors.NotFoundError,
@@ -178,11 +181,11 @@ def install(app: FastAPI) -> None:
         kind = _OF_STARLETTE.get(error.status_code, errors.CallyticsError)
         return respond(request, kind(), error.headers)
 
-    @app.exception_handler(OperationalError)
-    @app.exception_handler(InterfaceError)
-    @app.exception_handler(PoolTimeoutError)
-    def _(request: Request, error: Exception) -> JSONResponse:
+    def database_away(request: Request, error: Exception) -> JSONResponse:
         log.warning("database_unavailable", error=type(error).__name__)
         return respond(
             request, errors.UnavailableError("The database does not answer.", retry_after_s=2)
         )
+
+    for kind in DATABASE_AWAY:
+        app.add_exception_handler(kind, database_away)

@@ -183,7 +183,7 @@ def submit_body() -> dict[str, Any]:
     fields["audio"] = {
         "type": "string",
         "format": "binary",
-        "description": "The recording, in any format that ffmpeg decodes.",
+        "description": "The recording, in any format that ffmpeg decodes. `file` is understood too.",
     }
     return {
         "requestBody": {

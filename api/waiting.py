@@ -1,15 +1,17 @@
 """Follows a call without holding a thread: for event streams and for answers that wait for the end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from uuid import UUID
 
 import structlog
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, sessionmaker
+from starlette.requests import ClientDisconnect
 
-from api.watch import CallWatch
+from api.context import ApiContext
+from api.errors import DATABASE_AWAY
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Call
@@ -19,24 +21,24 @@ from callytics.errors import CallNotFoundError
 log = structlog.get_logger(__name__)
 
 
-def look(sessions: sessionmaker[Session], client_id: UUID, call_id: UUID) -> Call:
+def look(context: ApiContext, client_id: UUID, call_id: UUID) -> Call:
     """The call and its stages as they are now."""
-    with unit_of_work(sessions) as session:
+    with unit_of_work(context.sessions) as session:
         return Calls(session).progress(client_id, call_id)
 
 
 async def follow(
-    sessions: sessionmaker[Session], watch: CallWatch, client_id: UUID, call_id: UUID
-) -> AsyncIterator[Call | None]:
+    context: ApiContext, client_id: UUID, call_id: UUID
+) -> AsyncGenerator[Call | None]:
     """The call each time that something may have changed, to its end; None last if it was deleted."""
-    async with watch.watching(call_id) as watcher:
+    async with context.watch.watching(call_id) as watcher:
         while True:
             try:
-                call = await run_in_threadpool(look, sessions, client_id, call_id)
+                call = await run_in_threadpool(look, context, client_id, call_id)
             except CallNotFoundError:
                 yield None
                 return
-            except OperationalError as error:
+            except DATABASE_AWAY as error:
                 # PostgreSQL restarts: who waits goes on waiting.
                 log.warning("follow_interrupted", error=type(error).__name__)
             else:
@@ -47,18 +49,19 @@ async def follow(
 
 
 async def until_finished(
-    sessions: sessionmaker[Session],
-    watch: CallWatch,
-    client_id: UUID,
-    call_id: UUID,
-    timeout_s: float,
+    request: Request, context: ApiContext, client_id: UUID, call_id: UUID
 ) -> bool:
-    """Wait for the call's end; False if it has not come after `timeout_s`."""
+    """Wait for the call's end; False if it has not come in the time that settings give."""
     try:
-        async with asyncio.timeout(timeout_s):
-            async for call in follow(sessions, watch, client_id, call_id):
+        async with (
+            asyncio.timeout(context.settings.api.wait_timeout_s),
+            aclosing(follow(context, client_id, call_id)) as looks,
+        ):
+            async for call in looks:
                 if call is None:
                     raise CallNotFoundError("The call was deleted before its analysis was done.")
+                if await request.is_disconnected():
+                    raise ClientDisconnect
     except TimeoutError:
         return False
     return True

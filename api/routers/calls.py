@@ -1,6 +1,8 @@
 """Calls: submitted, followed, read, corrected, deleted."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from itertools import count
 from typing import Annotated
 from uuid import UUID
 
@@ -28,6 +30,7 @@ from api.submission import JSON_ERRORS, SUBMIT_ERRORS, take_in
 from api.waiting import follow, look
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
+from callytics.db.models import Call
 from callytics.errors import (
     CallFinishedError,
     CallNotFoundError,
@@ -119,7 +122,7 @@ async def events(context: Context, caller: Reader, call_id: CallId) -> EventSour
     The stream ends when the call does, with `deleted` if it was deleted. A client that comes back
     (`Last-Event-ID`) is told again how everything stands.
     """
-    await run_in_threadpool(look, context.sessions, caller.id, call_id)  # 404 before the stream
+    await run_in_threadpool(look, context, caller.id, call_id)  # 404 before the stream
     return EventSourceResponse(_events(context, caller, call_id), ping=PING_S, sep="\n")
 
 
@@ -127,22 +130,24 @@ async def _events(
     context: ApiContext, caller: Caller, call_id: UUID
 ) -> AsyncIterator[ServerSentEvent]:
     told: dict[str, Schema] = {}
-    count = 0
-    async for call in follow(context.sessions, context.watch, caller.id, call_id):
-        if call is None:
-            yield ServerSentEvent("{}", event="deleted", id=str(count))
-            return
-        now: dict[str, Schema] = {stage.name: stage for stage in stages_of(call)}
-        # Last: at the end of the call it is the last thing told.
-        now["status"] = StatusEvent(
-            call_id=call.id, status=call.status, completed_at=call.completed_at
-        )
-        for name, state in now.items():
-            if told.get(name) != state:
-                count += 1
-                kind = "status" if name == "status" else "stage"
-                yield ServerSentEvent(state.model_dump_json(), event=kind, id=str(count))
-        told = now
+    number = count(1)
+    async with aclosing(follow(context, caller.id, call_id)) as looks:
+        async for call in looks:
+            if call is None:
+                yield ServerSentEvent("{}", event="deleted", id=str(next(number)))
+                return
+            now = _state(call)
+            for name, state in now.items():
+                if told.get(name) != state:
+                    kind = "status" if name == "status" else "stage"
+                    yield ServerSentEvent(state.model_dump_json(), event=kind, id=str(next(number)))
+            told = now
+
+
+def _state(call: Call) -> dict[str, Schema]:
+    """What events tell of: each stage, and last, so that it ends the stream, the call's status."""
+    status = StatusEvent(call_id=call.id, status=call.status, completed_at=call.completed_at)
+    return {**{stage.name: stage for stage in stages_of(call)}, "status": status}
 
 
 @router.get(

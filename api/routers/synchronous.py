@@ -17,12 +17,20 @@ from callytics.db.models import Call
 from callytics.domain.job import JobStatus
 from callytics.domain.stages import StageStatus
 from callytics.errors import (
+    AudioChannelsError,
+    AudioMissingError,
+    AudioTooLongError,
+    AudioTooShortError,
     CallCancelledError,
     CallNotFoundError,
     CallyticsError,
     ModelsNotReadyError,
+    ModelUnavailableError,
     RetryableStageError,
     StageTimeoutError,
+    TruncatedAudioError,
+    UnusableAudioError,
+    WorkerLostError,
 )
 from callytics.services.health import readiness
 
@@ -30,17 +38,24 @@ RETRY_AFTER_S = 5
 
 router = APIRouter(tags=["synchronous"], dependencies=[Depends(json_only)])
 
-RESPONSES = {
+ANALYSIS_ERRORS = (
+    UnusableAudioError,
+    TruncatedAudioError,
+    AudioTooShortError,
+    AudioTooLongError,
+    AudioChannelsError,
+    AudioMissingError,
+    RetryableStageError,
+    StageTimeoutError,
+    WorkerLostError,
+    ModelUnavailableError,
+)
+"""How an analysis may fail beside what is refused at once: the problem of the stage that failed."""
+
+ERRORS = (*AUTH_ERRORS, *SUBMIT_ERRORS, *ANALYSIS_ERRORS, CallCancelledError, CallNotFoundError)
+ANSWERS: openapi.Responses = {
     200: openapi.example(openapi.RESULT),
     202: openapi.example(openapi.SUBMITTED, "Not done in time: where to fetch the result"),
-    **openapi.problems(
-        *AUTH_ERRORS,
-        *SUBMIT_ERRORS,
-        CallCancelledError,
-        CallNotFoundError,
-        RetryableStageError,
-        StageTimeoutError,
-    ),
 }
 
 
@@ -48,7 +63,7 @@ RESPONSES = {
     "/process_audio_fast",
     summary="Analyse now, with models that are loaded",
     response_model=CallResult,
-    responses=RESPONSES | openapi.problems(ModelsNotReadyError),
+    responses=ANSWERS | openapi.problems(*ERRORS, ModelsNotReadyError),
 )
 async def process_audio_fast(
     request: Request,
@@ -66,7 +81,7 @@ async def process_audio_fast(
     "/process_audio",
     summary="Analyse as soon as the models are loaded",
     response_model=CallResult,
-    responses=RESPONSES,
+    responses=ANSWERS | openapi.problems(*ERRORS),
 )
 async def process_audio(
     request: Request,
@@ -91,8 +106,7 @@ async def _analyse(
 ) -> Response:
     source = await get_source(context, body)
     call_id = await submit(context, caller, (source, body), key)
-    timeout_s = context.settings.api.wait_timeout_s
-    if not await until_finished(context.sessions, context.watch, caller.id, call_id, timeout_s):
+    if not await until_finished(request, context, caller.id, call_id):
         return in_work(request, context, call_id)
 
     def show() -> Response:

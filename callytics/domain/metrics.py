@@ -83,15 +83,16 @@ def measure(
     """`segments` say when each speaker speaks; without any, the turns do."""
     speech = _speech(turns, segments, duration_s)
     anybody = union(chain.from_iterable(speech.values()))
-    speech_s, silences = total_s(anybody), complement(anybody, duration_s)
+    silences = complement(anybody, duration_s)
+    speech_s, silence_s = total_s(anybody), total_s(silences)
     longest = max(silences, key=lambda silence: silence.duration_s, default=None)
     talk_s = sum(map(total_s, speech.values()))
     overlap_s = _overlap_s(speech) if overlap_known else None
     return CallMetrics(
         duration_s=_rounded(duration_s),
         speech_s=_rounded(speech_s),
-        silence_s=_rounded(duration_s - speech_s),
-        silence_share=_ratio(duration_s - speech_s, duration_s),
+        silence_s=_rounded(silence_s),
+        silence_share=_ratio(silence_s, duration_s),
         longest_silence_s=_rounded(longest.duration_s) if longest else 0.0,
         longest_silence_start_s=_rounded(longest.start_s) if longest else None,
         overlap_s=None if overlap_s is None else _rounded(overlap_s),

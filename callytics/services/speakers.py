@@ -11,8 +11,9 @@ from callytics.domain.audio import PreparedAudio
 from callytics.domain.conversation import Heard, reassign
 from callytics.domain.sentiment import of_call
 from callytics.domain.serial import from_json, to_json
-from callytics.domain.stages import Stage
+from callytics.domain.stages import Stage, StageStatus
 from callytics.domain.transcript import Role, SpeakerSegment, Word
+from callytics.errors import TranscriptNotReadyError
 
 
 def heard(session: Session, call: Call) -> Heard:
@@ -35,8 +36,11 @@ def correct(session: Session, call: Call, roles: Mapping[str, Role]) -> None:
     """Give speakers the `roles` that a person says, and the call its turns' roles and metrics anew.
 
     Speakers that are not named keep an earlier correction. The caller holds the call's lock, and nothing
-    of the call moves any more (a running stage would store the old roles).
+    of the call moves any more (a running stage would store the old roles). Raises
+    TranscriptNotReadyError if a re-run of the merge has not come to its end.
     """
+    if StageRuns(session).status(call.id, Stage.MERGE) is not StageStatus.DONE:
+        raise TranscriptNotReadyError
     call.speaker_roles = {
         **call.speaker_roles,
         **{name: role.value for name, role in roles.items()},

@@ -25,8 +25,8 @@ SAME_SIGNAL = 0.98
 CROSSTALK_DB = 12.0
 CROSSTALK_LIKENESS = 0.35
 """Speech on a channel is crosstalk if another channel has it so much louder, and so like in shape.
-Measured on 1 s pieces through a telephone filter, mu-law and delays up to 0.25 s: crosstalk of -14 to
--35 dB had a likeness of 0.45 to 0.9, two people talking at once at most 0.22 (bench/crosstalk.py)."""
+On 1 s pieces of a call through a telephone filter, mu-law and delays up to 0.25 s, crosstalk of -14 to
+-35 dB had a likeness of 0.45 to 0.9, two people who talk at once of 0.22 at most."""
 
 PIECE_S = 1.0
 ECHO_S = 0.3

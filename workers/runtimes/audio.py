@@ -22,7 +22,7 @@ from callytics.domain.transcript import Interval
 from callytics.errors import AudioChannelsError, AudioTooShortError
 from callytics.ports import AudioStore, ModelInfo, Progress, VoiceActivity
 from callytics.settings import AudioSettings
-from workers.audio.decode import decode
+from workers.audio.decode import Decoded, decode
 from workers.audio.signal import (
     blocks,
     denoised,
@@ -50,6 +50,7 @@ MARGIN = 2 * SAMPLE_RATE_HZ
 DECODED_SHARE, SEARCHED_SHARE = 0.5, 0.8
 """Progress when the recording is decoded, and when speech is found."""
 
+_LIBAVCODEC = ".".join(map(str, av.library_versions["libavcodec"]))
 _Speech: TypeAlias = tuple[Interval, ...]
 
 
@@ -64,9 +65,7 @@ class AudioPreparer:
         self._voice_activity = voice_activity
         self.info = ModelInfo(
             name="ffmpeg+silero-vad",
-            revision=".".join(map(str, av.library_versions["libavcodec"]))
-            + "+"
-            + version("faster-whisper"),
+            revision=f"libavcodec {_LIBAVCODEC}, faster-whisper {version('faster-whisper')}",
             device="cpu",
             settings=settings.model_dump(include={"loudness_dbfs", "denoise_below_snr_db"}),
         )
@@ -82,8 +81,6 @@ class AudioPreparer:
         channels: Mapping[str, int] | None,
         progress: Progress,
     ) -> PreparedAudio:
-        with original.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         with TemporaryDirectory(prefix="callytics-") as name:
             folder = Path(name)
             decoded = decode(
@@ -92,26 +89,18 @@ class AudioPreparer:
                 max_duration_s=self._settings.max_duration_s,
                 progress=lambda share: progress(DECODED_SHARE * share),
             )
-            if decoded.duration_s < self._settings.min_duration_s:
-                raise AudioTooShortError(min_duration_s=self._settings.min_duration_s)
-            _check_named(channels, len(decoded.channels))
+            self._check(decoded, channels)
             by_channel = channels is not None or len(decoded.channels) > PAIR
             speech = self._speech(decoded.channels, by_channel=by_channel)
             progress(SEARCHED_SHARE)
             prepared = [
-                self._store_channel(
-                    index,
-                    decoded.channels[index],
-                    found,
-                    f"{key_prefix}/channel-{index}.wav",
-                    folder,
-                )
+                self._store_channel(index, decoded.channels[index], found, key_prefix, folder)
                 for index, found in speech.items()
             ]
         progress(1.0)
         by_channel = by_channel or len(prepared) == PAIR
         return PreparedAudio(
-            sha256=sha256,
+            sha256=_sha256(original),
             codec=decoded.codec,
             sample_rate_hz=decoded.sample_rate_hz,
             source_channels=len(decoded.channels),
@@ -119,6 +108,17 @@ class AudioPreparer:
             attribution=Attribution.CHANNEL if by_channel else Attribution.DIARIZATION,
             channels=tuple(prepared),
         )
+
+    def _check(self, decoded: Decoded, channels: Mapping[str, int] | None) -> None:
+        """`channels` (role -> channel number) must name each channel of the recording once."""
+        if decoded.duration_s < self._settings.min_duration_s:
+            raise AudioTooShortError(min_duration_s=self._settings.min_duration_s)
+        number = len(decoded.channels)
+        if channels is not None and sorted(channels.values()) != list(range(number)):
+            raise AudioChannelsError(
+                f"The audio has {number} channel(s); `channels` must name each of them once, from 0.",
+                source_channels=number,
+            )
 
     def _speech(self, channels: Sequence["Audio"], *, by_channel: bool) -> dict[int, _Speech]:
         """Channel number -> where somebody speaks on it, for the channels that are worth reading.
@@ -150,8 +150,9 @@ class AudioPreparer:
         return union(found)
 
     def _store_channel(
-        self, index: int, audio: "Audio", speech: _Speech, key: str, folder: Path
+        self, index: int, audio: "Audio", speech: _Speech, key_prefix: str, folder: Path
     ) -> PreparedChannel:
+        key = f"{key_prefix}/channel-{index}.wav"
         clean = denoised(audio, speech, folder) if self._is_noisy(audio, speech) else audio
         gain_db = self._settings.loudness_dbfs - level_dbfs(clean, speech) if speech else 0.0
         self._store.write(key, _wav(clean, 10 ** (min(gain_db, LARGEST_GAIN_DB) / 20)))
@@ -164,13 +165,9 @@ class AudioPreparer:
         return limit is not None and snr is not None and snr < limit
 
 
-def _check_named(channels: Mapping[str, int] | None, number: int) -> None:
-    """`channels` (role -> channel number) must name each channel of the recording once."""
-    if channels is not None and sorted(channels.values()) != list(range(number)):
-        raise AudioChannelsError(
-            f"The audio has {number} channel(s); `channels` must name each of them once, from 0.",
-            source_channels=number,
-        )
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _moved(heard: _Speech, begin: int, part: slice) -> Iterator[Interval]:

@@ -156,6 +156,7 @@ def _hook(progress: Progress) -> Callable[..., None]:
     ) -> None:
         if step in _SHARES and total:
             start, end = _SHARES[step]
-            progress(start + (end - start) * float(completed / total))
+            done = min(1.0, float(completed / total))  # the last batch counts as a full one
+            progress(start + (end - start) * done)
 
     return follow

@@ -18,4 +18,4 @@ def read_channel(store: AudioStore, key: str) -> "Audio":
         if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (SAMPLE_RATE_HZ, 1, 2):
             raise ValueError("a prepared channel is mono, 16 kHz, 16 bit")
         samples = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
-    return samples.astype(np.float32) / 32768
+    return samples.astype(np.float32) / np.float32(2**15)

@@ -13,11 +13,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from api.context import ApiContext
+from api.errors import status_of
+from api.routers.synchronous import ANALYSIS_ERRORS
 from callytics.db.engine import unit_of_work
 from callytics.db.models import StageRun
 from callytics.domain.stages import Queue, Stage
-from callytics.errors import CallyticsError, NotAudioError, RetryableStageError
-from tests.support.api import CALLS, ApiClient, problem, tone
+from callytics.errors import CallyticsError, NotAudioError
+from tests.support.api import CALLS, ApiClient, problem, serving, tone
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 from tests.support.workers import beat, beat_all
@@ -106,23 +108,20 @@ def test_the_slow_path_waits_for_models(pipeline: Pipeline, ask: Ask) -> None:
     assert answer.result().status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("error", "status"), [(NotAudioError(), 415), (RetryableStageError(), 500)]
-)
+@pytest.mark.parametrize("kind", [NotAudioError, *ANALYSIS_ERRORS])
 def test_a_failed_analysis_is_a_problem(
     client: ApiClient,
     context: ApiContext,
     pipeline: Pipeline,
     ask: Ask,
-    error: CallyticsError,
-    status: int,
+    kind: type[CallyticsError],
 ) -> None:
     answer = ask("/process_audio")
-    pipeline.fail(Stage.PREPROCESS, error)
+    pipeline.fail(Stage.PREPROCESS, kind())
     call_id = pipeline.hints[0].call_id
     allow_one_attempt(context)
     pipeline.run()
-    document = problem(answer.result(), status, error.code)
+    document = problem(answer.result(), status_of(kind), kind.code)
     assert document["call_id"] == str(call_id)
     assert document["stage"] == "preprocess"
     assert client.get(f"{CALLS}/{call_id}").json()["status"] == "failed"
@@ -179,3 +178,12 @@ def test_the_same_request_under_the_same_key_waits_for_the_same_call(
         pipeline.run()
         ids = {answer.result().json()["call_id"] for answer in answers}
     assert len(ids) == 1
+
+
+def test_who_hangs_up_is_not_waited_for(context: ApiContext, client: ApiClient) -> None:
+    with serving(context) as http:
+        impatient = ApiClient(http, client.name, client.secret)
+        with pytest.raises(httpx2.ReadTimeout):
+            impatient.post("/process_audio", json={"audio_path": "call.wav"}, timeout=0.5)
+        wait_until(lambda: context.watch.watchers == 0)
+        assert len(impatient.get(CALLS).json()["data"]) == 1

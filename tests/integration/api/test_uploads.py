@@ -56,18 +56,9 @@ def test_an_upload_announced_too_large_is_refused_before_it_is_sent(client: ApiC
 def test_an_upload_that_grows_too_large_is_refused_while_it_is_sent(
     client: ApiClient, context: ApiContext
 ) -> None:
-    def body() -> Iterator[bytes]:
-        yield PART
-        while True:
-            yield b"\0" * 10_000
-
+    pieces = iter([PART, *[b"\0" * 10_000] * 300])  # sent in chunks: no length is announced
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
-    try:
-        response = client.post(CALLS, content=body(), headers=headers)
-    except httpx2.TransportError:
-        pass  # the answer may be lost to a client that goes on sending
-    else:
-        problem(response, 413, "audio_too_large")
+    problem(client.post(CALLS, content=pieces, headers=headers), 413, "audio_too_large")
     assert kept(context) == []
 
 

@@ -4,6 +4,7 @@ import hashlib
 import wave
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +43,10 @@ class Desk:
     shares: list[float]
 
     def prepare(
-        self, original: Path, *, channels: Mapping[str, int] | None = None, **settings: float
+        self, original: Path, *, channels: Mapping[str, int] | None = None, **settings: float | None
     ) -> PreparedAudio:
         preparer = AudioPreparer(
-            AudioSettings(**settings),  # type: ignore[arg-type]
+            AudioSettings(**settings),
             store=self.store,
             voice_activity=SileroVoiceActivity(),
         )
@@ -61,7 +62,7 @@ class Desk:
             form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
             assert form == (SAMPLE_RATE_HZ, 1, 2)
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        return samples.astype(np.float32) / 2**15
+        return samples.astype(np.float32) / np.float32(2**15)
 
 
 @pytest.fixture
@@ -100,7 +101,9 @@ def test_speech_is_where_the_turns_are(desk: Desk) -> None:
     lines = [line.split() for line in (SAMPLES / "dialogue_turns.rttm").read_text().splitlines()]
     for channel, speaker in zip(audio.channels, ("agent", "customer"), strict=True):
         turns = [
-            (float(line[3]), float(line[3]) + float(line[4])) for line in lines if line[7] == speaker
+            (float(line[3]), float(line[3]) + float(line[4]))
+            for line in lines
+            if line[7] == speaker
         ]
         for spoken in channel.speech:
             middle = (spoken.start_s + spoken.end_s) / 2
@@ -122,9 +125,7 @@ def test_a_channel_on_which_nobody_speaks_leaves_a_mono_call(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("second", [silence(10), call(length_s=10)], ids=["silent", "the same"])
-def test_channels_that_were_named_are_kept_whatever_is_on_them(
-    desk: Desk, second: Samples
-) -> None:
+def test_channels_that_were_named_are_kept_whatever_is_on_them(desk: Desk, second: Samples) -> None:
     original = desk.recorded(side_by_side(call(length_s=10), second))
     audio = desk.prepare(original, channels={"agent": 1, "customer": 0})
     assert audio.attribution is Attribution.CHANNEL
@@ -191,7 +192,9 @@ def test_every_level_becomes_the_same(desk: Desk, by_db: float) -> None:
     original = desk.recorded(call(length_s=20) * np.float32(10 ** (by_db / 20)), form)
     [channel] = desk.prepare(original).channels
     assert total_s(channel.speech) == pytest.approx(17, abs=1.5)
-    expected = -23.0 if by_db > -40 else pytest.approx(-26, abs=2)  # 40 dB is the most that is given
+    expected = (
+        -23.0 if by_db > -40 else pytest.approx(-26, abs=2)
+    )  # 40 dB is the most that is given
     assert level_dbfs(desk.read(channel.key), channel.speech) == pytest.approx(expected, abs=0.2)
     assert np.abs(desk.read(channel.key)).max() <= 1
 
@@ -207,8 +210,9 @@ def test_denoising_is_off_unless_asked_for_and_gentle_then(desk: Desk) -> None:
     samples = call(length_s=20) + noise(20, -32)
     original = desk.recorded(samples, Form(name="noisy.wav", codec="pcm_s16le", rate_hz=16_000))
 
-    def snr(**settings: float) -> float:
-        [channel] = desk.prepare(original, **settings).channels
+    def snr(denoise_below_snr_db: float | None = None) -> float:
+        audio = desk.prepare(original, denoise_below_snr_db=denoise_below_snr_db)
+        [channel] = audio.channels
         assert level_dbfs(desk.read(channel.key), channel.speech) == pytest.approx(-23, abs=0.2)
         found = snr_db(desk.read(channel.key), channel.speech)
         assert found is not None
@@ -233,7 +237,7 @@ def test_a_longer_recording_is_searched_in_parts_without_a_seam(desk: Desk) -> N
     twice.write_bytes(wav_bytes(np.concatenate([call(), call()], axis=1)))
     [found] = desk.prepare(twice).channels
     assert total_s(found.speech) == pytest.approx(2 * total_s(whole.speech), abs=1.0)
-    assert all(a.end_s < b.start_s for a, b in zip(found.speech, found.speech[1:], strict=False))
+    assert all(a.end_s < b.start_s for a, b in pairwise(found.speech))
 
 
 def test_progress_grows_to_one(desk: Desk) -> None:
@@ -243,7 +247,9 @@ def test_progress_grows_to_one(desk: Desk) -> None:
     assert len(desk.shares) > 10
 
 
-def test_an_abandoned_run_leaves_nothing_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_abandoned_run_leaves_nothing_behind(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scratch = desk.folder / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_blocks_cover_an_interval_once(start_s: float, length_s: float, block_s:
     parts = list(blocks(interval(start_s, start_s + length_s), block_s))
     samples = [n for part in parts for n in (part.start, part.stop)]
     assert samples == sorted(samples)
-    assert all(left.stop == right.start for left, right in zip(parts, parts[1:], strict=False))
+    assert all(left.stop == right.start for left, right in pairwise(parts))
     assert sum(part.stop - part.start for part in parts) == pytest.approx(
         length_s * SAMPLE_RATE_HZ, abs=1
     )

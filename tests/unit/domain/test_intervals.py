@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def test_a_union_covers_the_same_time_once_and_in_order(intervals: list[Interval
     joined = union(intervals)
     half_seconds = [n + 0.5 for n in range(-10, 150)]
     assert all(covers(joined, time) == covers(intervals, time) for time in half_seconds)
-    assert all(left.end_s < right.start_s for left, right in zip(joined, joined[1:], strict=False))
+    assert all(left.end_s < right.start_s for left, right in pairwise(joined))
 
 
 def test_a_union_closes_short_gaps() -> None:
