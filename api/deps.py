@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -39,18 +38,12 @@ _header = APIKeyHeader(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Caller:
-    """A client whose key was good; `id` is its row's."""
+def _client(scope: Scope) -> Callable[..., UUID]:
+    """The id of the client that the request's key is of, if it may do what `scope` says."""
 
-    id: UUID
-    name: str
-
-
-def _caller(scope: Scope) -> Callable[..., Caller]:
     def authorise(
         request: Request, context: Context, bound_key: Annotated[str | None, Security(_header)]
-    ) -> Caller:
+    ) -> UUID:
         api = context.settings.api
         with unit_of_work(context.sessions) as session:
             client = keys.authenticate(
@@ -64,7 +57,7 @@ def _caller(scope: Scope) -> Callable[..., Caller]:
         _count(request, context, client.name, client.rate_limit_per_minute)
         if scope not in client.scopes:
             raise ForbiddenError(f"This client has not the scope {scope}.")
-        return Caller(id=client.id, name=client.name)
+        return client.id
 
     return authorise
 
@@ -79,8 +72,8 @@ def _count(request: Request, context: ApiContext, client: str, own_limit: int | 
         raise RateLimitedError(retry_after_s=allowance.reset_s)
 
 
-Reader = Annotated[Caller, Depends(_caller(Scope.READ))]
-Writer = Annotated[Caller, Depends(_caller(Scope.WRITE))]
+Reader = Annotated[UUID, Depends(_client(Scope.READ))]
+Writer = Annotated[UUID, Depends(_client(Scope.WRITE))]
 
 AUTH_ERRORS = (InvalidBoundKeyError, ForbiddenError, RateLimitedError)
 

@@ -157,7 +157,9 @@ def invalid(faults: Iterator[ErrorDetails] | list[ErrorDetails]) -> errors.Inval
 
 
 def _message(fault: ErrorDetails) -> str:
-    return fault["msg"] if fault["type"] in _SAFE_MESSAGES else "This value is not accepted here"
+    if fault["type"] not in _SAFE_MESSAGES:
+        return "This value is not accepted here"
+    return fault["msg"].removeprefix("Value error, ")
 
 
 def install(app: FastAPI) -> None:

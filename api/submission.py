@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from api.context import ApiContext
-from api.deps import Caller, media_type
+from api.deps import media_type
 from api.errors import invalid
 from api.multipart import Form, read_form
-from api.schemas.calls import NewCall, Options
+from api.schemas.requests import NewCall, Options
 from callytics.adapters.local_audio import read_below_roots
 from callytics.errors import (
     AudioPathForbiddenError,
@@ -61,21 +61,21 @@ Source = StoredAudio | str
 
 
 async def take_in(
-    request: Request, context: ApiContext, caller: Caller, idempotency_key: str | None
+    request: Request, context: ApiContext, client_id: UUID, idempotency_key: str | None
 ) -> UUID:
     """Make a call of the request's body, and let the workers know; the call's id."""
-    return await submit(context, caller, await _read(request, context), idempotency_key)
+    return await submit(context, client_id, await _read(request, context), idempotency_key)
 
 
 async def submit(
     context: ApiContext,
-    caller: Caller,
+    client_id: UUID,
     content: tuple[Source, Options],
     idempotency_key: str | None,
 ) -> UUID:
     source, options = content
     submission = Submission(
-        client_id=caller.id,
+        client_id=client_id,
         source=source,
         options=options.as_options(),
         idempotency_key=idempotency_key,

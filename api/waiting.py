@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from uuid import UUID
 
 import structlog
@@ -15,7 +15,7 @@ from api.errors import DATABASE_AWAY
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Call
-from callytics.domain.job import FINISHED
+from callytics.domain.job import FINISHED, JobStatus
 from callytics.errors import CallNotFoundError
 
 log = structlog.get_logger(__name__)
@@ -50,9 +50,10 @@ async def follow(
 
 async def until_finished(
     request: Request, context: ApiContext, client_id: UUID, call_id: UUID
-) -> bool:
-    """Wait for the call's end; False if it has not come in the time that settings give."""
-    try:
+) -> JobStatus:
+    """Wait for the call's end, in the time that settings give; how it stands then."""
+    status = JobStatus.QUEUED
+    with suppress(TimeoutError):
         async with (
             asyncio.timeout(context.settings.api.wait_timeout_s),
             aclosing(follow(context, client_id, call_id)) as looks,
@@ -62,6 +63,5 @@ async def until_finished(
                     raise CallNotFoundError("The call was deleted before its analysis was done.")
                 if await request.is_disconnected():
                     raise ClientDisconnect
-    except TimeoutError:
-        return False
-    return True
+                status = call.status
+    return status

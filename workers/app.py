@@ -117,7 +117,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
         self._look(consumer)
         self._timer = consumer.timer.call_repeatedly(self.LOOK_EVERY_S, self._look, (consumer,))
 
-    def stop(self, consumer: Consumer) -> None:
+    def stop(self, consumer: Consumer) -> None:  # noqa: ARG002 (celery passes it)
         self._timer.cancel()
 
     def _look(self, consumer: Consumer) -> None:

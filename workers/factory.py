@@ -16,9 +16,10 @@ def stages_of(queues: Sequence[Queue]) -> tuple[Stage, ...]:
 class WorkFactory(Protocol):
     """Makes the works of a worker process, and the models that they need."""
 
-    store: AudioStore
-
     def __init__(self, settings: Settings) -> None: ...
+
+    @property
+    def store(self) -> AudioStore: ...
 
     def needs_model(self, stage: Stage) -> bool: ...
 

@@ -1,19 +1,14 @@
 """Which stage is done by what, and with which model."""
 
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from callytics.services.stages.summarize import Summarize
 
 from callytics.adapters.audio_store import ObjectAudioStore
 from callytics.adapters.fetch import HttpFetcher
 from callytics.domain.stages import Stage
-from callytics.ports import (
-    ChatModel,
-    Diarizer,
-    Model,
-    Preparer,
-    Punctuator,
-    SentimentModel,
-    Transcriber,
-)
+from callytics.ports import Model, Preparer
 from callytics.services.stage import StageWork
 from callytics.services.stages.diarize import Diarize
 from callytics.services.stages.merge import Merge
@@ -31,6 +26,22 @@ class Works:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.store = ObjectAudioStore(settings.audio_store_url)
+        # Each is given its model, which has the port of that stage (settings.models).
+        self._makers: Mapping[Stage, Callable[[Any], StageWork]] = {
+            Stage.PREPROCESS: lambda preparer: Preprocess(
+                preparer, self.store, HttpFetcher(settings.audio)
+            ),
+            Stage.DIARIZE: lambda diarizer: Diarize(
+                diarizer,
+                self.store,
+                num_speakers=settings.models.diarize.options.get("num_speakers", 2),
+            ),
+            Stage.TRANSCRIBE: lambda transcriber: Transcribe(transcriber, self.store),
+            Stage.MERGE: lambda _none: Merge(),
+            Stage.PUNCTUATE: Punctuate,
+            Stage.SENTIMENT: AnalyseSentiment,
+            Stage.SUMMARIZE: lambda chat: Summarize(chat, settings.models.summarize),
+        }
 
     def needs_model(self, stage: Stage) -> bool:
         return stage is not Stage.MERGE
@@ -41,23 +52,7 @@ class Works:
         return load(stage.value, self._settings)
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
-        match stage:
-            case Stage.PREPROCESS:
-                fetcher = HttpFetcher(self._settings.audio)
-                return Preprocess(cast("Preparer", model), self.store, fetcher)
-            case Stage.DIARIZE:
-                return Diarize(cast("Diarizer", model), self.store)
-            case Stage.TRANSCRIBE:
-                return Transcribe(cast("Transcriber", model), self.store)
-            case Stage.MERGE:
-                return Merge()
-            case Stage.PUNCTUATE:
-                return Punctuate(cast("Punctuator", model))
-            case Stage.SENTIMENT:
-                return AnalyseSentiment(cast("SentimentModel", model))
-            case Stage.SUMMARIZE:
-                from callytics.services.stages.summarize import Summarize
-                return Summarize(cast("ChatModel", model), self._settings.models.summarize)
+        return self._makers[stage](model)
 
     def _preparer(self) -> Preparer:
         # Only the worker of this queue has the libraries that these import.

@@ -10,22 +10,13 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api import openapi
+from api import examples, openapi
 from api.context import ApiContext
-from api.deps import AUTH_ERRORS, Caller, CallId, Context, IdempotencyKey, Reader, Writer, json_only
+from api.deps import AUTH_ERRORS, CallId, Context, IdempotencyKey, Reader, Writer, json_only
 from api.replies import as_file, as_json, in_work
 from api.schemas.base import Schema
-from api.schemas.calls import (
-    CallPage,
-    CallQuery,
-    CallResult,
-    Rerun,
-    SpeakerChange,
-    StatusEvent,
-    Submitted,
-    Transcript,
-    stages_of,
-)
+from api.schemas.requests import CallQuery, Rerun, SpeakerChange
+from api.schemas.results import CallPage, CallResult, StatusEvent, Submitted, Transcript, stages_of
 from api.submission import JSON_ERRORS, SUBMIT_ERRORS, take_in
 from api.waiting import follow, look
 from callytics.db.calls import Calls
@@ -54,20 +45,20 @@ router = APIRouter(prefix="/api/v1/calls", tags=["calls"], responses=openapi.pro
     summary="Submit a recording",
     response_model=Submitted,
     responses={
-        202: openapi.example(openapi.SUBMITTED, "Taken in; `Location` is the `status_url`"),
+        202: openapi.example(examples.SUBMITTED, "Taken in; `Location` is the `status_url`"),
         **openapi.problems(*AUTH_ERRORS, *SUBMIT_ERRORS),
     },
     openapi_extra=openapi.submit_body(),
 )
 async def submit(
-    request: Request, context: Context, caller: Writer, idempotency_key: IdempotencyKey = None
+    request: Request, context: Context, client_id: Writer, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Upload the recording as `audio` of a form, or name it as `audio_url` or `audio_path` in JSON.
 
     A recording that cannot be decoded is found by the first stage: the call is then `failed`, and that
     stage's `problem` says why.
     """
-    call_id = await take_in(request, context, caller, idempotency_key)
+    call_id = await take_in(request, context, client_id, idempotency_key)
     return in_work(request, context, call_id)
 
 
@@ -76,10 +67,12 @@ async def submit(
     summary="List calls, newest first",
     responses=openapi.problems(*AUTH_ERRORS, CallNotFoundError, InvalidRequestError),
 )
-def list_calls(context: Context, caller: Reader, query: Annotated[CallQuery, Query()]) -> CallPage:
+def list_calls(
+    context: Context, client_id: Reader, query: Annotated[CallQuery, Query()]
+) -> CallPage:
     with unit_of_work(context.sessions) as session:
         page = calls.page(
-            session, caller.id, query.as_filter(), after=query.after, limit=query.limit
+            session, client_id, query.as_filter(), after=query.after, limit=query.limit
         )
         return CallPage.of(page.calls, has_more=page.has_more)
 
@@ -89,19 +82,19 @@ def list_calls(context: Context, caller: Reader, query: Annotated[CallQuery, Que
     summary="A call's state and results",
     response_model=CallResult,
     responses={
-        200: openapi.example(openapi.RESULT),
+        200: openapi.example(examples.RESULT),
         **openapi.problems(*AUTH_ERRORS, CallNotFoundError, InvalidRequestError),
     },
 )
 def show(
     context: Context,
-    caller: Reader,
+    client_id: Reader,
     call_id: CallId,
     *,
     words: Annotated[bool, Query(description="With each word's times and confidence.")] = False,
 ) -> Response:
     """Where each stage stands, and the results as they come."""
-    return _result(context, caller, call_id, words=words)
+    return _result(context, client_id, call_id, words=words)
 
 
 @router.get(
@@ -110,28 +103,28 @@ def show(
     response_class=EventSourceResponse,
     responses={
         200: {
-            "content": {"text/event-stream": {"example": openapi.EVENTS}},
+            "content": {"text/event-stream": {"example": examples.EVENTS}},
             "description": "Events",
         },
         **openapi.problems(*AUTH_ERRORS, CallNotFoundError),
     },
 )
-async def events(context: Context, caller: Reader, call_id: CallId) -> EventSourceResponse:
+async def events(context: Context, client_id: Reader, call_id: CallId) -> EventSourceResponse:
     """`stage` (as in the result) and `status` events: first all as it stands, then each change.
 
     The stream ends when the call does, with `deleted` if it was deleted. A client that comes back
     (`Last-Event-ID`) is told again how everything stands.
     """
-    await run_in_threadpool(look, context, caller.id, call_id)  # 404 before the stream
-    return EventSourceResponse(_events(context, caller, call_id), ping=PING_S, sep="\n")
+    await run_in_threadpool(look, context, client_id, call_id)  # 404 before the stream
+    return EventSourceResponse(_events(context, client_id, call_id), ping=PING_S, sep="\n")
 
 
 async def _events(
-    context: ApiContext, caller: Caller, call_id: UUID
+    context: ApiContext, client_id: UUID, call_id: UUID
 ) -> AsyncIterator[ServerSentEvent]:
     told: dict[str, Schema] = {}
     number = count(1)
-    async with aclosing(follow(context, caller.id, call_id)) as looks:
+    async with aclosing(follow(context, client_id, call_id)) as looks:
         async for call in looks:
             if call is None:
                 yield ServerSentEvent("{}", event="deleted", id=str(next(number)))
@@ -163,13 +156,13 @@ def _state(call: Call) -> dict[str, Schema]:
 )
 def transcript(
     context: Context,
-    caller: Reader,
+    client_id: Reader,
     call_id: CallId,
     form: Annotated[TranscriptFormat, Query(alias="format")] = TranscriptFormat.JSON,
 ) -> Response:
     """As soon as there is one; punctuation and sentiment come into it as their stages end."""
     with unit_of_work(context.sessions) as session:
-        call = Calls(session).owned(caller.id, call_id, words=form is not TranscriptFormat.JSON)
+        call = Calls(session).owned(client_id, call_id, words=form is not TranscriptFormat.JSON)
         require_transcript(call)
         if form is TranscriptFormat.JSON:
             return as_json(Transcript.of(call))
@@ -184,11 +177,11 @@ def transcript(
     response_model=CallResult,
     responses=openapi.problems(*AUTH_ERRORS, CallNotFoundError, CallFinishedError),
 )
-def cancel(context: Context, caller: Writer, call_id: CallId) -> Response:
+def cancel(context: Context, client_id: Writer, call_id: CallId) -> Response:
     """What waits is not begun, what runs is abandoned, what is done stays."""
     with unit_of_work(context.sessions) as session:
-        calls.cancel(session, caller.id, call_id)
-    return _result(context, caller, call_id)
+        calls.cancel(session, client_id, call_id)
+    return _result(context, client_id, call_id)
 
 
 @router.post(
@@ -198,7 +191,7 @@ def cancel(context: Context, caller: Writer, call_id: CallId) -> Response:
     response_model=Submitted,
     dependencies=[Depends(json_only)],
     responses={
-        202: openapi.example(openapi.SUBMITTED, "Queued again"),
+        202: openapi.example(examples.SUBMITTED, "Queued again"),
         **openapi.problems(
             *AUTH_ERRORS,
             *JSON_ERRORS,
@@ -210,11 +203,11 @@ def cancel(context: Context, caller: Writer, call_id: CallId) -> Response:
     },
 )
 def rerun(
-    request: Request, context: Context, caller: Writer, call_id: CallId, body: Rerun
+    request: Request, context: Context, client_id: Writer, call_id: CallId, body: Rerun
 ) -> Response:
     """The stage, all that rests on it, and what else is not done. Results stay until they are replaced."""
     with unit_of_work(context.sessions) as session:
-        hints = calls.rerun(session, caller.id, call_id, body.start)
+        hints = calls.rerun(session, client_id, call_id, body.start)
     context.send(hints)
     return in_work(request, context, call_id)
 
@@ -225,7 +218,7 @@ def rerun(
     response_model=CallResult,
     dependencies=[Depends(json_only)],
     responses={
-        200: openapi.example(openapi.RESULT),
+        200: openapi.example(examples.RESULT),
         **openapi.problems(
             *AUTH_ERRORS,
             *JSON_ERRORS,
@@ -237,17 +230,17 @@ def rerun(
 )
 def correct_speakers(
     context: Context,
-    caller: Writer,
+    client_id: Writer,
     call_id: CallId,
-    body: Annotated[SpeakerChange, Body(openapi_examples=openapi.SPEAKERS)],
+    body: Annotated[SpeakerChange, Body(openapi_examples=examples.SPEAKERS)],
 ) -> Response:
     """Once the call has ended. Roles, metrics and sentiment are right in the answer; a summary, whose
     words name the roles, is made again, so the call runs once more for a moment.
     """
     with unit_of_work(context.sessions) as session:
-        hints = calls.correct_speakers(session, caller.id, call_id, body.roles)
+        hints = calls.correct_speakers(session, client_id, call_id, body.roles)
     context.send(hints)
-    return _result(context, caller, call_id)
+    return _result(context, client_id, call_id)
 
 
 @router.delete(
@@ -256,14 +249,16 @@ def correct_speakers(
     summary="Delete a call and its audio",
     responses=openapi.problems(*AUTH_ERRORS, CallNotFoundError),
 )
-def delete(context: Context, caller: Writer, call_id: CallId) -> None:
+def delete(context: Context, client_id: Writer, call_id: CallId) -> None:
     """Whatever its state. The rows are gone with the answer, the audio at the latest a little later."""
     with unit_of_work(context.sessions) as session:
-        deleted = calls.delete(session, caller.id, call_id)
+        deleted = calls.delete(session, client_id, call_id)
     calls.delete_audio(context.sessions, context.store, deleted)
 
 
-def _result(context: ApiContext, caller: Caller, call_id: UUID, *, words: bool = False) -> Response:
+def _result(
+    context: ApiContext, client_id: UUID, call_id: UUID, *, words: bool = False
+) -> Response:
     with unit_of_work(context.sessions) as session:
-        call = Calls(session).owned(caller.id, call_id, words=words)
+        call = Calls(session).owned(client_id, call_id, words=words)
         return as_json(CallResult.of(call, words=words))

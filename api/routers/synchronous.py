@@ -3,18 +3,19 @@
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api import openapi
+from api import examples, openapi
 from api.context import ApiContext
-from api.deps import AUTH_ERRORS, Caller, Context, IdempotencyKey, Writer, json_only
+from api.deps import AUTH_ERRORS, Context, IdempotencyKey, Writer, json_only
 from api.errors import kind_of
 from api.replies import as_json, in_work
-from api.schemas.calls import CallResult, NewCall
+from api.schemas.requests import NewCall
+from api.schemas.results import CallResult
 from api.submission import SUBMIT_ERRORS, get_source, submit
 from api.waiting import until_finished
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Call
-from callytics.domain.job import JobStatus
+from callytics.domain.job import FINISHED, JobStatus
 from callytics.domain.stages import StageStatus
 from callytics.errors import (
     AudioChannelsError,
@@ -54,8 +55,8 @@ ANALYSIS_ERRORS = (
 
 ERRORS = (*AUTH_ERRORS, *SUBMIT_ERRORS, *ANALYSIS_ERRORS, CallCancelledError, CallNotFoundError)
 ANSWERS: openapi.Responses = {
-    200: openapi.example(openapi.RESULT),
-    202: openapi.example(openapi.SUBMITTED, "Not done in time: where to fetch the result"),
+    200: openapi.example(examples.RESULT),
+    202: openapi.example(examples.SUBMITTED, "Not done in time: where to fetch the result"),
 }
 
 
@@ -69,12 +70,12 @@ async def process_audio_fast(
     request: Request,
     body: NewCall,
     context: Context,
-    caller: Writer,
+    client_id: Writer,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Answers with the call's result, or at once with 503 and the reason while a model is not ready."""
     await run_in_threadpool(_require_models, context)
-    return await _analyse(request, context, caller, body, idempotency_key)
+    return await _analyse(request, context, client_id, body, idempotency_key)
 
 
 @router.post(
@@ -87,11 +88,11 @@ async def process_audio(
     request: Request,
     body: NewCall,
     context: Context,
-    caller: Writer,
+    client_id: Writer,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Answers with the call's result. The call waits in its queue until a worker has its models."""
-    return await _analyse(request, context, caller, body, idempotency_key)
+    return await _analyse(request, context, client_id, body, idempotency_key)
 
 
 def _require_models(context: ApiContext) -> None:
@@ -102,16 +103,17 @@ def _require_models(context: ApiContext) -> None:
 
 
 async def _analyse(
-    request: Request, context: ApiContext, caller: Caller, body: NewCall, key: str | None
+    request: Request, context: ApiContext, client_id: UUID, body: NewCall, key: str | None
 ) -> Response:
     source = await get_source(context, body)
-    call_id = await submit(context, caller, (source, body), key)
-    if not await until_finished(request, context, caller.id, call_id):
-        return in_work(request, context, call_id)
+    call_id = await submit(context, client_id, (source, body), key)
+    status = await until_finished(request, context, client_id, call_id)
+    if status not in FINISHED:
+        return in_work(request, context, call_id, status)
 
     def show() -> Response:
         with unit_of_work(context.sessions) as session:
-            call = Calls(session).owned(caller.id, call_id)
+            call = Calls(session).owned(client_id, call_id)
             _require_success(call)
             return as_json(CallResult.of(call))
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.models import Call, StageAttempt, StageRun
 from callytics.domain.job import FINISHED, JobStatus
+from callytics.domain.stages import Stage
 from callytics.embedded.postgres import Postgres
 from callytics.embedded.process import Process, free_port, running
 from callytics.embedded.valkey import Valkey
@@ -23,7 +24,6 @@ from callytics.queueing.app import make_celery
 from callytics.queueing.dispatch import make_send
 from callytics.services.stage import hint_for
 from callytics.settings import Settings
-from callytics.domain.stages import Stage
 from tests.support.calls import insert_call
 from tests.support.waiting import wait_until
 

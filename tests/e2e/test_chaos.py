@@ -210,7 +210,7 @@ def test_a_stopping_worker_hands_back_what_it_cannot_finish(farm: Farm, tmp_path
     farm.wait_finished(call)
     farm.assert_complete_once(call)
     outcomes = [row.outcome for row in farm.attempts(call) if row.stage is Stage.DIARIZE]
-    assert sorted(outcomes) == ["done", "handed_back"]
+    assert set(outcomes) == {"done", "handed_back"}
 
 
 def test_a_worker_whose_model_is_not_loaded_takes_no_message(farm: Farm) -> None:

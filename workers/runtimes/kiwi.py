@@ -36,7 +36,9 @@ _OPEN_ENDINGS = frozenset(
 )
 """Endings that tell or ask; with a question word they ask."""
 
-_QUESTION_WORDS = frozenset("언제 어디 누구 무엇 뭐 왜 며칠 어느 무슨 어떤 어떻 얼마 얼마나 몇".split())
+_QUESTION_WORDS = frozenset(
+    "언제 어디 누구 무엇 뭐 왜 며칠 어느 무슨 어떤 어떻 얼마 얼마나 몇".split()
+)
 _EMBEDDED = frozenset("ᆫ지 은지 는지 ᆯ지 을지 ᆯ까 을까 ᆫ가 는가 어도 더라도 든 든지".split())
 """Endings that close a question inside a sentence: 언제 올지 모릅니다."""
 
@@ -69,9 +71,7 @@ class Kiwi:
         return [self._sentences(text) for text in texts]
 
     def _sentences(self, text: str) -> list[str]:
-        found = [
-            sentence for piece in split(self._spaced(text)) for sentence in self._cut(piece)
-        ]
+        found = [sentence for piece in split(self._spaced(text)) for sentence in self._cut(piece)]
         # Kiwi only cuts; should it ever do more, the text goes on as it was spoken.
         return found if same_letters(text, " ".join(found)) else sentences_of(text)
 

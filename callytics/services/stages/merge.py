@@ -1,6 +1,5 @@
 """Words to turns, speakers to roles, and the call's metrics."""
 
-
 from sqlalchemy.orm import Session
 
 from callytics.db.models import Call

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -48,7 +49,7 @@ class Transcribe:
                 speech=channel.speech,
                 language=language,
                 hotwords=inputs.hotwords,
-                progress=lambda share, done=number: progress((done + share) / len(channels)),
+                progress=partial(_of_channel, progress, number, len(channels)),
             )
             words = tuple(replace(word, channel=channel.index) for word in found.words)
             heard.append(replace(found, words=words))
@@ -63,6 +64,11 @@ class Transcribe:
         call.detected_language = computed.value.language
         output: dict[str, Any] = to_json(computed.value)
         return output
+
+
+def _of_channel(progress: Progress, number: int, channels: int, share: float) -> None:
+    """`share` of the channel `number` is done: so much of all."""
+    progress((number + share) / channels)
 
 
 def _together(heard: Sequence[Transcription]) -> Transcription:

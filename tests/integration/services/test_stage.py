@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Call, StageAttempt, StageRun
 from callytics.domain.job import JobStatus
-from callytics.domain.stages import EVERY_STAGE, SPECS, Stage, StageStatus
+from callytics.domain.stages import SPECS, Stage, StageStatus
 from callytics.errors import ModelUnavailableError, NotAudioError
 from callytics.services.stage import Hint, Outcome, StageContext, hint_for, run_stage
 from callytics.services.upkeep import hand_back, sweep
@@ -121,15 +121,16 @@ def test_the_join_is_announced_once_by_whoever_ends_last(bench: Bench) -> None:
 
 
 def test_branches_that_end_at_the_same_moment_announce_the_join_once(bench: Bench) -> None:
+    together = Barrier(2)
+    branches = (Stage.DIARIZE, Stage.TRANSCRIBE)
+    for stage in branches:
+        bench.works[stage] = FakeWork(stage, lambda _progress: together.wait(5) and None)
     for _ in range(10):
         call_id = insert_call(bench.sessions)
         bench.run(Stage.PREPROCESS, call_id)
         bench.sent.clear()
-        together = Barrier(2)
-        for stage in (Stage.DIARIZE, Stage.TRANSCRIBE):
-            bench.works[stage] = FakeWork(stage, lambda _progress: together.wait(5) and None)
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda s: bench.run(s, call_id), (Stage.DIARIZE, Stage.TRANSCRIBE)))
+            list(pool.map(bench.run, branches, [call_id, call_id]))
         assert [hint.stages for hint in bench.sent] == [(Stage.MERGE, Stage.PUNCTUATE)]
 
 
@@ -281,7 +282,7 @@ def test_an_unusable_file_fails_the_call_at_the_first_attempt(bench: Bench) -> N
 
     assert bench.run(Stage.PREPROCESS, call_id) is Outcome.FAILED
     assert bench.call(call_id).status is JobStatus.FAILED
-    assert bench.stage(call_id, Stage.PREPROCESS).problem["code"] == "not_audio"
+    assert bench.stage(call_id, Stage.PREPROCESS).problem == NotAudioError().as_problem()
     assert bench.stage(call_id, Stage.TRANSCRIBE).status is StageStatus.WAITING
 
 
@@ -392,11 +393,3 @@ def test_a_stopping_worker_hands_back_without_using_up_an_attempt(bench: Bench) 
     assert run.status is StageStatus.QUEUED
     assert run.attempt_limit - run.attempt == SPECS[Stage.PREPROCESS].max_attempts
     assert bench.attempts(call_id, Stage.PREPROCESS) == [(1, "handed_back")]
-
-
-def test_a_chain_says_every_stage_of_the_pipeline_exactly_once() -> None:
-    from callytics.domain.stages import chain_from, next_in_chain
-
-    starts = set(EVERY_STAGE) - {next_in_chain(stage, EVERY_STAGE) for stage in EVERY_STAGE}
-    chained = [stage for start in starts for stage in chain_from(start, EVERY_STAGE)]
-    assert sorted(chained) == sorted(EVERY_STAGE)

@@ -1,13 +1,11 @@
 from threading import Barrier, Event
 from typing import Any
 
-import pytest
-
 from callytics.domain.stages import Stage
 from callytics.errors import ModelUnavailableError
 from callytics.ports import Model, ModelInfo
-from workers.preload import Preloader, all_ready
 from tests.support.waiting import wait_until
+from workers.preload import Preloader, all_ready
 
 
 class Quiet:
@@ -36,7 +34,7 @@ def test_models_are_warm_before_they_are_handed_out() -> None:
     preloader.wait_until_settled()
 
     assert preloader.state == "ready"
-    assert all(model.warm for model in ready.values())
+    assert all(isinstance(model, Quiet) and model.warm for model in ready.values())
     assert preloader.states[Stage.DIARIZE].model == "m"
 
 
@@ -69,9 +67,7 @@ def test_a_worker_is_loading_until_every_model_was_tried() -> None:
     assert preloader.state == "ready"
 
 
-def test_a_model_that_fails_is_tried_again_and_does_not_hold_up_its_neighbour(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_model_that_fails_is_tried_again_and_does_not_hold_up_its_neighbour() -> None:
     allowed = Event()
 
     def load() -> Quiet:

@@ -1,0 +1,89 @@
+"""Requests and answers as the API's documentation shows them."""
+
+from typing import Any
+
+CALL_ID = "0b9a6a0e-6f0c-4f0e-9a53-0d6f1f0f7c55"
+SUBMITTED = {
+    "call_id": CALL_ID,
+    "status": "queued",
+    "status_url": f"https://callytics.example/api/v1/calls/{CALL_ID}",
+    "events_url": f"https://callytics.example/api/v1/calls/{CALL_ID}/events",
+}
+BY_URL = {
+    "audio_url": "https://records.example/2025/09/13/1234.wav",
+    "consultation_id": "CL-2025091301234",
+    "callback_url": "https://centerlink.example/webhook/calls",
+    "priority": "high",
+    "language": "ko",
+    "channels": {"agent": 0, "customer": 1},
+    "metadata": {"branch": "서울"},
+}
+BY_PATH = {"audio_path": "2025/09/13/1234.wav", "stages": ["punctuate"]}
+SPEAKERS: Any = {
+    "swap": {"value": {"swap": True}},
+    "roles": {"value": {"roles": {"SPEAKER_00": "agent", "SPEAKER_01": "customer"}}},
+}
+STAGE = {
+    "name": "transcribe",
+    "status": "done",
+    "attempts": 1,
+    "queued_at": "2025-09-13T14:02:11.120Z",
+    "started_at": "2025-09-13T14:02:11.128Z",
+    "finished_at": "2025-09-13T14:02:19.530Z",
+    "wait_s": 0.008,
+    "run_s": 8.402,
+    "model": "whisper-large-v3",
+    "revision": "edaa852ec7e145841d8ffdb056a99866b5f0a478",
+    "device": "cuda:0",
+    "worker": "stt-4711@gpu-1",
+    "progress": 1.0,
+    "problem": None,
+}
+EVENTS = """\
+id: 1
+event: stage
+data: {"name":"transcribe","status":"running","attempts":1,"progress":0.4, ...}
+
+id: 2
+event: status
+data: {"call_id":"0b9a6a0e-6f0c-4f0e-9a53-0d6f1f0f7c55","status":"running","completed_at":null}
+"""
+RESULT: dict[str, Any] = {
+    "call_id": CALL_ID,
+    "consultation_id": "CL-2025091301234",
+    "status": "completed",
+    "duration_s": 61.4,
+    "language": "ko",
+    "channels": {"agent": 0, "customer": 1},
+    "turns": [
+        {
+            "index": 0,
+            "start_s": 0.42,
+            "end_s": 3.1,
+            "speaker": "CHANNEL_0",
+            "role": "agent",
+            "role_confidence": 1.0,
+            "text": "안녕하세요, 고객센터입니다. 무엇을 도와드릴까요?",
+            "sentences": [
+                {
+                    "text": "안녕하세요, 고객센터입니다.",
+                    "sentiment": {"label": "positive", "score": 0.81},
+                },
+                {"text": "무엇을 도와드릴까요?", "sentiment": {"label": "neutral", "score": 0.74}},
+            ],
+            "sentiment": {"label": "positive", "score": 0.68},
+        }
+    ],
+    "sentiment": {"label": "neutral", "score": 0.71},
+    "metrics": {"silence_s": 7.2},
+    "summary": {
+        "text": "고객이 사업자 등록 절차를 문의하여 필요 서류와 방법을 안내함",
+        "model": "qwen3-4b",
+        "seconds": 1.92,
+    },
+    "stages": [STAGE],
+    "created_at": "2025-09-13T14:02:09.310Z",
+    "completed_at": "2025-09-13T14:02:27.004Z",
+    "priority": "high",
+    "metadata": {"branch": "서울"},
+}
