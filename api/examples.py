@@ -9,7 +9,7 @@ SUBMITTED = {
     "status_url": f"https://callytics.example/api/v1/calls/{CALL_ID}",
     "events_url": f"https://callytics.example/api/v1/calls/{CALL_ID}/events",
 }
-BY_URL = {
+_BY_URL = {
     "audio_url": "https://records.example/2025/09/13/1234.wav",
     "consultation_id": "CL-2025091301234",
     "callback_url": "https://centerlink.example/webhook/calls",
@@ -18,7 +18,9 @@ BY_URL = {
     "channels": {"agent": 0, "customer": 1},
     "metadata": {"branch": "서울"},
 }
-BY_PATH = {"audio_path": "2025/09/13/1234.wav", "stages": ["punctuate"]}
+_BY_PATH = {"audio_path": "2025/09/13/1234.wav", "stages": ["punctuate"]}
+SUBMISSIONS: Any = {"audio_url": {"value": _BY_URL}, "audio_path": {"value": _BY_PATH}}
+RERUN: Any = {"sentiment": {"value": {"from": "sentiment"}}}
 SPEAKERS: Any = {
     "swap": {"value": {"swap": True}},
     "roles": {"value": {"roles": {"SPEAKER_00": "agent", "SPEAKER_01": "customer"}}},

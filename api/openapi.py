@@ -112,10 +112,7 @@ def submit_body() -> dict[str, Any]:
                 },
                 "application/json": {
                     "schema": {"$ref": f"{SCHEMAS}{NewCall.__name__}"},
-                    "examples": {
-                        "audio_url": {"value": examples.BY_URL},
-                        "audio_path": {"value": examples.BY_PATH},
-                    },
+                    "examples": examples.SUBMISSIONS,
                 },
             },
         }

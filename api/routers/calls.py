@@ -36,6 +36,9 @@ from callytics.services.transcripts import TranscriptFormat, render, require_tra
 
 PING_S = 15
 
+RerunBody = Annotated[Rerun, Body(openapi_examples=examples.RERUN)]
+SpeakersBody = Annotated[SpeakerChange, Body(openapi_examples=examples.SPEAKERS)]
+
 router = APIRouter(prefix="/api/v1/calls", tags=["calls"], responses=openapi.problems(*AUTH_ERRORS))
 
 
@@ -203,7 +206,7 @@ def cancel(context: Context, client_id: Writer, call_id: CallId) -> Response:
     },
 )
 def rerun(
-    request: Request, context: Context, client_id: Writer, call_id: CallId, body: Rerun
+    request: Request, context: Context, client_id: Writer, call_id: CallId, body: RerunBody
 ) -> Response:
     """The stage, all that rests on it, and what else is not done. Results stay until they are replaced."""
     with unit_of_work(context.sessions) as session:
@@ -232,7 +235,7 @@ def correct_speakers(
     context: Context,
     client_id: Writer,
     call_id: CallId,
-    body: Annotated[SpeakerChange, Body(openapi_examples=examples.SPEAKERS)],
+    body: SpeakersBody,
 ) -> Response:
     """Once the call has ended. Roles, metrics and sentiment are right in the answer; a summary, whose
     words name the roles, is made again, so the call runs once more for a moment.

@@ -1,6 +1,9 @@
 """The older paths: one request, answered when the analysis is done. No thread waits meanwhile."""
 
-from fastapi import APIRouter, Depends, Request, Response
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import examples, openapi
@@ -68,7 +71,7 @@ ANSWERS: openapi.Responses = {
 )
 async def process_audio_fast(
     request: Request,
-    body: NewCall,
+    body: Annotated[NewCall, Body(openapi_examples=examples.SUBMISSIONS)],
     context: Context,
     client_id: Writer,
     idempotency_key: IdempotencyKey = None,
@@ -86,7 +89,7 @@ async def process_audio_fast(
 )
 async def process_audio(
     request: Request,
-    body: NewCall,
+    body: Annotated[NewCall, Body(openapi_examples=examples.SUBMISSIONS)],
     context: Context,
     client_id: Writer,
     idempotency_key: IdempotencyKey = None,

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import httpcore
 import httpx
@@ -35,7 +36,7 @@ class HttpFetcher:
     ) -> None:
         self._settings = settings
         self._resolve = resolve
-        self._ssl_context = ssl_context or httpcore.default_ssl_context()
+        self._ssl_context = ssl_context
 
     def check(self, url: str) -> None:
         """Raise AudioUrlForbiddenError or AudioUrlUnreachableError if `fetch` would, without fetching."""
@@ -47,7 +48,9 @@ class HttpFetcher:
         """The bytes at `url` in chunks; raises beside these two AudioTooLargeError."""
         target = _parse(url)
         pool = httpcore.ConnectionPool(
-            ssl_context=self._ssl_context, max_connections=1, network_backend=self._network()
+            ssl_context=self._ssl_context or _ssl_context(),
+            max_connections=1,
+            network_backend=self._network(),
         )
         with _as_audio_errors(), pool:
             for _hop in range(1 + MAX_REDIRECTS):
@@ -78,6 +81,12 @@ class HttpFetcher:
             if size > self._settings.max_bytes:
                 raise AudioTooLargeError(max_bytes=self._settings.max_bytes)
             yield chunk
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """It takes 50 ms to load; most processes never need it."""
+    return httpcore.default_ssl_context()
 
 
 _TIMEOUTS = {"timeout": {"connect": None, "read": READ_TIMEOUT_S, "write": READ_TIMEOUT_S}}

@@ -62,7 +62,10 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Non
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row))
-    stdout().print(table)
+    with stdout().capture() as drawn:
+        stdout().print(table)
+    # Without the blanks that fill the last column up.
+    print_plain("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def _cell(value: object) -> "Text":

@@ -37,6 +37,9 @@ class Entry:
     value: Any
     """Plain JSON; a secret in clear."""
     secret: bool = False
+    source: str = ""
+    """Where the value comes from."""
+    purpose: str = ""
 
     @property
     def shown(self) -> Any:
@@ -46,38 +49,66 @@ class Entry:
 def entries(settings: "Settings") -> Iterator[Entry]:
     """Every setting by its dotted name, as `CALLYTICS_A__B` is `a.b`."""
     for name, value in DERIVED.items():
-        yield Entry(name=name, value=value(settings))
-    yield from _entries(settings, "")
+        yield Entry(name=name, value=value(settings), source="derived")
+    yield from _entries(settings, "", _sources(settings))
 
 
-def _entries(block: "BaseModel", prefix: str) -> Iterator[Entry]:
+def _entries(block: "BaseModel", prefix: str, sources: Mapping[str, Any]) -> Iterator[Entry]:
     from pydantic import BaseModel, SecretStr
 
     plain = block.model_dump(mode="json")
-    for name in type(block).model_fields:
-        value = getattr(block, name)
+    for field, about in type(block).model_fields.items():
+        value, name = getattr(block, field), f"{prefix}{field}"
         if isinstance(value, BaseModel):
-            yield from _entries(value, f"{prefix}{name}.")
+            yield from _entries(value, f"{name}.", sources)
         elif isinstance(value, dict) and any(isinstance(v, BaseModel) for v in value.values()):
             for key, item in value.items():
-                yield from _entries(item, f"{prefix}{name}.{key}.")
+                yield from _entries(item, f"{name}.{key}.", sources)
         else:
             secret = isinstance(value, SecretStr)
             yield Entry(
-                name=f"{prefix}{name}",
-                value=value.get_secret_value() if secret else plain[name],
+                name=name,
+                value=value.get_secret_value() if secret else plain[field],
                 secret=secret,
+                source=next((s for s, said in sources.items() if _says(said, name)), "default"),
+                purpose=" ".join((about.description or "").split()),
             )
+
+
+def _sources(settings: "Settings") -> Mapping[str, Any]:
+    """What each source says, in the order in which they win (callytics/settings.py)."""
+    from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+
+    from callytics.settings import PRESETS, Settings, read_stack_file
+
+    return {
+        "environment": EnvSettingsSource(Settings)(),
+        "running stack": read_stack_file(settings.state_dir),
+        ".env": DotEnvSettingsSource(Settings)(),
+        "preset": {"models": PRESETS[settings.preset]},
+    }
+
+
+def _says(source: Any, name: str) -> bool:
+    """Whether the nested mapping `source` has the dotted `name`."""
+    for part in name.split("."):
+        if not isinstance(source, Mapping) or part not in source:
+            return False
+        source = source[part]
+    return True
 
 
 @app.command()
 def show(*, as_json: Json = False) -> None:
-    """Show every setting, secrets masked."""
+    """Show every setting, secrets masked, with where it comes from and what it is for."""
     found = list(entries(local.settings()))
     if as_json:
         print_json({entry.name: entry.shown for entry in found})
-    else:
-        print_table(("setting", "value"), ((entry.name, _shown(entry)) for entry in found))
+        return
+    print_table(
+        ("setting", "value", "from", "what it is for"),
+        ((entry.name, _shown(entry), entry.source, entry.purpose) for entry in found),
+    )
 
 
 def _shown(entry: Entry) -> "Text":

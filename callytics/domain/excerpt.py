@@ -5,9 +5,8 @@ that are not read are not repeated either.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
 
 from callytics.domain.transcript import Role
 
@@ -47,6 +46,10 @@ _SOMETHING = 6
 """Letters that must be left of a sentence without its phrases, for it to tell anything."""
 
 _SHORT_REPLY = 40
+"""Characters of a turn that may be no more than a name or a number."""
+
+CUSTOMERS_SHARE = 1 / 3
+"""Share of an excerpt that the customer's lines may take before the agent's are in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,20 +63,24 @@ class Line:
 def excerpt(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
     """The lines that tell what was asked and done, in order, of at most `limit` characters in all.
 
-    Lines are taken whole: the customer's from the first on, the agent's from the last back, those that
-    ask or act before others. Only a line that is too long by itself is cut, between words.
+    Lines are taken whole: of the customer's the first and those that ask, of the agent's those that
+    act, from the last one back. Only a line that is too long by itself is cut, between words.
     """
-    telling = _telling(lines) or tuple(range(len(lines)))
-    taken: list[int] = []
-    left = limit
-    for index in _by_weight(lines, telling):
-        length = len(lines[index].text)
-        if length <= left:
-            taken.append(index)
-            left -= length
-        elif not taken:
-            return (replace(lines[index], text=shortened(lines[index].text, limit)),)
-    return tuple(lines[index] for index in sorted(taken))
+    telling = [index for index, tells_something in enumerate(_telling(lines)) if tells_something]
+    wishes = [index for index in telling if lines[index].role is not Role.AGENT]
+    answers = [index for index in reversed(telling) if lines[index].role is not Role.CUSTOMER]
+    wishes = wishes[:1] + sorted(wishes[1:], key=lambda index: not asks(lines[index].text))
+    answers.sort(key=lambda index: not acts(lines[index].text))
+    taken: dict[int, Line] = {}
+    _take(lines, wishes, taken, int(limit * CUSTOMERS_SHARE))
+    _take(lines, answers, taken, limit)
+    _take(lines, wishes, taken, limit)
+    return tuple(taken[index] for index in sorted(taken))
+
+
+def says_anything(lines: Sequence[Line]) -> bool:
+    """Whether the conversation is more than greetings, thanks and the like."""
+    return any(_telling(lines))
 
 
 def sentences(text: str) -> list[str]:
@@ -104,26 +111,29 @@ def shortened(text: str, limit: int) -> str:
     return words if len(words) <= limit else text[:limit]
 
 
-def _telling(lines: Sequence[Line]) -> tuple[int, ...]:
+def _telling(lines: Sequence[Line]) -> list[bool]:
+    """For each line whether it tells anything. The first one's first sentence says who answers."""
     found = []
     asked_who = False
     for index, line in enumerate(lines):
         parts = sentences(line.text)
         reply = asked_who and len(line.text) <= _SHORT_REPLY and "?" not in line.text
-        if not reply and any(map(tells, parts[1:] if index == 0 else parts)):
-            found.append(index)
+        found.append(not reply and any(map(tells, parts[index == 0 :])))
         asked_who = any(_WHO_ARE_YOU.search(part) for part in parts)
-    return tuple(found)
+    return found
 
 
-def _by_weight(lines: Sequence[Line], telling: Sequence[int]) -> Iterator[int]:
-    """`telling`, the weightiest first: the customer's and the agent's by turns."""
-    wishes = [index for index in telling if lines[index].role is not Role.AGENT]
-    answers = [index for index in reversed(telling) if lines[index].role is not Role.CUSTOMER]
-    wishes.sort(key=lambda index: not asks(lines[index].text))
-    answers.sort(key=lambda index: not acts(lines[index].text))
-    pairs = chain.from_iterable(zip_longest(wishes, answers))
-    return iter(dict.fromkeys(index for index in pairs if index is not None))
+def _take(
+    lines: Sequence[Line], wanted: Sequence[int], taken: dict[int, Line], limit: int
+) -> None:
+    """Add the `wanted` lines to `taken` as long as all of them fit into `limit` characters."""
+    for index in wanted:
+        left = limit - sum(len(line.text) for line in taken.values())
+        line = lines[index]
+        if index == wanted[0] and index not in taken:
+            line = replace(line, text=shortened(line.text, max(left, 0)))
+        if len(line.text) <= left:
+            taken.setdefault(index, line)
 
 
 def _joined(sentence: str) -> str:

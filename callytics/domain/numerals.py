@@ -1,6 +1,7 @@
 """Numbers in figures and in Korean words: whether a conversation names what a summary names."""
 
 import re
+from collections.abc import Iterator
 
 _SINO = "영일이삼사오육칠팔구"
 _SINO_LETTERS = "영공일이삼사오육륙칠팔구십백천만억"
@@ -13,11 +14,14 @@ _UNIT = (
 )
 
 _FIGURE = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s?([천만억]?)")
-_GROUPED = re.compile(r"(?<=\d)[,\s](?=\d)")
-# A word of number letters (전자, 이천, 삼사 are not distinguished from names: they must occur as well).
+_GROUPING = re.compile(r"(?<=\d),(?=\d)")
+_END = rf"(?=\s?(?:{_UNIT})|[^가-힣]|$)"
 _WORDS = re.compile(
-    rf"(?<![가-힣])(?:[{_SINO_LETTERS}]{{2,}}|[{_SINO_LETTERS}](?=\s?(?:{_UNIT}))"
-    rf"|(?:(?:{'|'.join(_TENS[1:])})?(?:{'|'.join(_ONES[1:])}|(?<=[열무물른흔쉰순든]))(?=\s?(?:{_UNIT}))))"
+    rf"(?<![가-힣])(?:[{_SINO_LETTERS}]*[십백천만억][{_SINO_LETTERS}]+{_END}"
+    rf"|[{_SINO_LETTERS}]{{2,}}(?=\s?(?:{_UNIT}))|[{_SINO_LETTERS}](?=\s(?:{_UNIT}))"
+    # 구매, 일시, 세대 are no numbers: one syllable counts where it stands apart, 두 and 세 also before 시.
+    rf"|(?:{'|'.join(_TENS[1:])})?(?:{'|'.join(_ONES[1:])})(?=시|\s(?:{_UNIT}))"
+    rf"|(?:{'|'.join(_TENS[1:])})(?=\s?(?:{_UNIT})))"
 )
 
 
@@ -26,26 +30,42 @@ def unsaid_numbers(text: str, conversation: str) -> tuple[str, ...]:
 
     Words count only as they stand; figures may have been spoken: 18만 as 십팔만, 2시 as 두 시.
     """
-    said = re.sub(r"\s", "", _GROUPED.sub("", conversation))
-    figures = [found for found in _FIGURE.finditer(text) if not _said(found[1], found[2], said)]
-    words = [found for found in _WORDS.finditer(text) if re.sub(r"\s", "", found[0]) not in said]
-    return tuple(found[0].strip() for found in (*figures, *words))
+    said = _GROUPING.sub("", conversation)
+    joined = re.sub(r"\s", "", said)
+    figures = [
+        found for found in _FIGURE.finditer(text) if not _said(found[1], found[2], said, joined)
+    ]
+    words = [found for found in _WORDS.finditer(text) if _with_unit(found) not in joined]
+    days = [word for word in _DAYS.values() if word in text and word not in joined]
+    return (*(found[0].strip() for found in (*figures, *words)), *days)
 
 
-def _said(digits: str, scale: str, said: str) -> bool:
-    """Whether `said` (without spaces) has the figure as it stands or any way to speak it."""
+def _with_unit(found: re.Match[str]) -> str:
+    """The number and the first syllable of what it counts: 두 시 and 두 번 are not the same."""
+    unit = found.string[found.end() :].lstrip()[:1]
+    return re.sub(r"\s", "", found[0]) + (unit if unit.isalpha() else "")
+
+
+def _said(digits: str, scale: str, said: str, joined: str) -> bool:
+    """Whether `said` has the figure as it stands, or `joined` (without spaces) any way to speak it."""
     figure = digits.replace(",", "")
     if re.search(rf"(?<!\d){re.escape(figure)}(?!\d)", said):
         return True
-    if "." in figure:
-        return False
-    number = int(figure)
-    spoken = [rf"(?:{word})(?={_UNIT})" for word in (*_native(number), sino(number))]
-    spoken += [sino(number) + scale] if scale or number > len(_SINO) else []
-    spoken += [_DAYS[number]] if number in _DAYS else []
-    scaled = number * {"": 1, "천": 10**3, "만": 10**4, "억": 10**8}[scale]
-    spoken += [rf"(?<!\d){scaled}(?!\d)"] if scale else [sino(scaled)] if scaled >= 10**3 else []
-    return any(re.search(form, said) for form in spoken)
+    return "." not in figure and any(re.search(form, joined) for form in _forms(int(figure), scale))
+
+
+def _forms(number: int, scale: str) -> Iterator[str]:
+    """Patterns of what a figure may have been spoken or written as."""
+    yield from (rf"(?:{word})(?:{_UNIT})" for word in (*_native(number), sino(number)))
+    if number in _DAYS:
+        yield _DAYS[number]
+    value = number * {"": 1, "천": 10**3, "만": 10**4, "억": 10**8}[scale]
+    if value >= 10:  # noqa: PLR2004 (a single syllable is found in any text)
+        yield sino(value)
+    if scale:
+        yield rf"(?<!\d){value}(?!\d)"
+    elif value and value % 10**4 == 0:
+        yield rf"(?<!\d){value // 10**4}만"
 
 
 def sino(number: int) -> str:

@@ -15,7 +15,7 @@ _SIGNATURES = (
     b"\x7fELF",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",  # older office documents
 )
-_TEXT_CONTROLS = frozenset(b"\t\n\f\r\x1b")
+_NEVER_IN_TEXT = frozenset(range(0x20)) - frozenset(b"\t\n\f\r\x1b")
 
 
 def is_certainly_not_audio(head: bytes) -> bool:
@@ -31,7 +31,7 @@ def is_certainly_not_audio(head: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    if any(byte < 0x20 and byte not in _TEXT_CONTROLS for byte in head):
+    if not _NEVER_IN_TEXT.isdisjoint(head):
         return False
     try:
         # A character of several bytes may be cut at the end.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
 
+from callytics.model_files.sentiment import HEAD_FILE
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wheel:
@@ -291,6 +293,15 @@ _ENTRIES: tuple[Entry, ...] = (
                 sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             ),
         ),
+    ),
+    Derived(
+        name="sentiment-e5-small-int8",
+        purpose="Negative, neutral or positive: multilingual-e5-small with our own head, ONNX, 8 bit.",
+        licence="MIT",
+        needs=("multilingual-e5-small",),
+        version=f"1 {sha256(HEAD_FILE.read_bytes()).hexdigest()[:12]}",
+        build="callytics.model_files.sentiment.build:build",
+        bytes=141_000_000,
     ),
 )
 

@@ -101,14 +101,15 @@ class FasterWhisper:
     ) -> Transcription:
         if not speech:
             return Transcription(words=(), language=language, language_probability=0.0)
-        # Decoding may draw lots (temperature above 0): the same audio must give the same words.
-        ctranslate2.set_random_seed(0)
         asked = {
             "language": language,
             "hotwords": ", ".join(hotwords) or None,
             "word_timestamps": True,
             # What was misheard must not be carried on from window to window.
             "condition_on_previous_text": False,
+            # Whisper's way out of a bad decoding is to draw lots: other words each time, out of noise
+            # too, and a minute lost. Here the words are dropped and the passage is heard again.
+            "temperature": 0.0,
             **self._options,
         }
         hear = self._hear_in_batches if self._batch_size > 1 else self._hear

@@ -27,20 +27,23 @@ _HANGUL = re.compile(r"[가-힣]")
 _RUN_TOGETHER = re.compile(r"[가-힣]{9,}")
 """Hardly a Korean word has nine syllables without a space: there spaces are missing."""
 
-_ASKING_ENDINGS = frozenset(
+
+def _forms(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+_ASKING_ENDINGS = _forms(
     "ᆸ니까 습니까 나 나요 ᆫ가 ᆫ가요 은가 은가요 는가 는가요 던가 던가요 "
-    "ᆯ까 ᆯ까요 을까 을까요 니 으니 냐 으냐 느냐 ᆫ지 은지 는지".split()
+    "ᆯ까 ᆯ까요 을까 을까요 니 으니 냐 으냐 느냐 ᆫ지 은지 는지"
 )
-_OPEN_ENDINGS = frozenset(
-    "어 어요 에요 예요 세요 으세요 야 지 지요 죠 는데 는데요 ᆫ데 ᆫ데요 은데 은데요 고요 ᆫ다고요 요".split()
+_OPEN_ENDINGS = _forms(
+    "어 어요 에요 예요 세요 으세요 야 지 지요 죠 는데 는데요 ᆫ데 ᆫ데요 은데 은데요 고요 ᆫ다고요 요"
 )
 """Endings that tell or ask; with a question word they ask."""
 
-_QUESTION_WORDS = frozenset(
-    "언제 어디 누구 무엇 뭐 왜 며칠 어느 무슨 어떤 어떻 얼마 얼마나 몇".split()
-)
-_EMBEDDED = frozenset("ᆫ지 은지 는지 ᆯ지 을지 ᆯ까 을까 ᆫ가 는가 어도 더라도 든 든지".split())
-"""Endings that close a question inside a sentence: 언제 올지 모릅니다."""
+_QUESTION_WORDS = _forms("언제 어디 누구 무엇 뭐 왜 며칠 어느 무슨 어떤 어떻 얼마 얼마나 몇")
+_EMBEDDED = _forms("ᆫ지 은지 는지 ᆯ지 을지 ᆯ까 을까 ᆫ가 는가 어도 더라도 든 든지")
+"""Endings of a clause that keeps its question word to itself: 언제 올지 모릅니다."""
 
 
 class Kiwi:
@@ -89,7 +92,8 @@ class Kiwi:
 
 def _joined(found: Iterable[Any]) -> Iterator[tuple[str, list[Any]]]:
     """Kiwi's sentences, joined where a comma says that it goes on."""
-    words, tokens = "", []
+    words = ""
+    tokens: list[Any] = []
     for sentence in found:
         words = f"{words} {sentence.text}".strip()
         tokens = [*tokens, *sentence.tokens]

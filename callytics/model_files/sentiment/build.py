@@ -33,7 +33,9 @@ def build(sources: Mapping[str, Path], target: Path) -> None:
         )
     onnx.save(model, target / "model.onnx")
     shutil.copyfile(encoder / "tokenizer.json", target / "tokenizer.json")
-    (target / "config.json").write_text(json.dumps(_config(encoder, head, agreement), indent=2))
+    (target / "config.json").write_text(
+        json.dumps(_config(encoder, head, agreement), indent=2) + "\n"
+    )
 
 
 def agreement_with_float32(encoder: Path, head: Head, model: onnx.ModelProto) -> float:

@@ -1,10 +1,10 @@
 """multilingual-e5-small with its head as one ONNX graph, written operator by operator.
 
-So nothing of torch or transformers is needed to make it, and it is free to keep each weight matrix in
-8 bit blocks: 32 weights share a scale, and so do 32 activations, when they are multiplied. Whole
-tensors in 8 bit (ONNX Runtime's `quantize_dynamic`) are quicker but flip one label in forty, since a
-few of E5's activations are sixty times as large as the rest; and with them a text's label hangs on
-the other texts of its batch (docs/measurements.md).
+So nothing of torch or transformers is needed to make it, and it is free to keep weights in 8 bit
+blocks: 16 weights share a scale, and so do 16 activations when they are multiplied. Whole tensors in
+8 bit (ONNX Runtime's `quantize_dynamic`) are quicker but change one label in forty, since a few of
+E5's activations are sixty times as large as the rest; and with them a text's label depends on the
+other texts of its batch (docs/measurements.md).
 """
 
 import json
@@ -19,14 +19,20 @@ from safetensors.numpy import load_file
 
 from callytics.model_files.sentiment.head import Head
 
-_BLOCK = 32
+_BLOCK = 16
+_LARGEST = 120
+"""What the largest weight of a block becomes. A multiple of 8, so that weights out of 4 bit files, the
+largest of which is 8 steps there, keep their exact values."""
+
 _OPSETS = (helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1))
 _IR_VERSION = 10
 
 Tensor = NDArray[Any]
 
 
-def make_graph(encoder: Path, head: Head | None, *, layers: tuple[int, ...], int8: bool) -> ModelProto:
+def make_graph(
+    encoder: Path, head: Head | None, *, layers: tuple[int, ...], int8: bool
+) -> ModelProto:
     """`input_ids`, `attention_mask` (batch, length) -> `probabilities` (batch, labels).
 
     `encoder` is a transformers folder of a BertModel. Without a head the output is `features`: the
@@ -74,7 +80,9 @@ class _Graph:
 class _Encoder(_Graph):
     """BERT, as far as inference goes. `x` is (batch, length, hidden)."""
 
-    def __init__(self, config: Mapping[str, Any], weights: Mapping[str, Tensor], *, int8: bool) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], weights: Mapping[str, Tensor], *, int8: bool
+    ) -> None:
         super().__init__()
         self._config = config
         self._weights = weights
@@ -95,7 +103,10 @@ class _Encoder(_Graph):
         return self.add("Concat", *means, axis=1)
 
     def probabilities(self, features: str, head: Head) -> str:
-        weights, bias = self.constant("head.weights", head.weights), self.constant("head.bias", head.bias)
+        weights, bias = (
+            self.constant("head.weights", head.weights),
+            self.constant("head.bias", head.bias),
+        )
         return self.add("Softmax", self.add("Gemm", features, weights, bias), axis=-1)
 
     def _mean(self, x: str) -> str:
@@ -120,11 +131,14 @@ class _Encoder(_Graph):
         return self.add("Mul", self.add("Cast", found, to=TensorProto.FLOAT), found_scales)
 
     def _layer(self, x: str, name: str) -> str:
-        attended = self._linear(self._attend(x, f"{name}attention.self."), f"{name}attention.output.dense")
+        attended = self._linear(
+            self._attend(x, f"{name}attention.self."), f"{name}attention.output.dense"
+        )
         x = self._norm(self.add("Add", x, attended), f"{name}attention.output.LayerNorm")
         inner = self.add("Gelu", self._linear(x, f"{name}intermediate.dense"))
         return self._norm(
-            self.add("Add", x, self._linear(inner, f"{name}output.dense")), f"{name}output.LayerNorm"
+            self.add("Add", x, self._linear(inner, f"{name}output.dense")),
+            f"{name}output.LayerNorm",
         )
 
     def _attend(self, x: str, name: str) -> str:
@@ -154,7 +168,9 @@ class _Encoder(_Graph):
             if self._int8
             else self.add("MatMul", x, self.constant(f"{name}.weight", weights.T))
         )
-        return self.add("Add", product, self.constant(f"{name}.bias", self._weights[f"{name}.bias"]))
+        return self.add(
+            "Add", product, self.constant(f"{name}.bias", self._weights[f"{name}.bias"])
+        )
 
     def _multiply_in_blocks(self, x: str, name: str, weights: Tensor) -> str:
         outputs, inputs = weights.shape
@@ -176,11 +192,11 @@ class _Encoder(_Graph):
         return self.constant("_".join(map(str, ("axes", *values))), np.array(values, np.int64))
 
     def _number(self, value: float) -> str:
-        return self.constant(f"number_{value}", np.float32(value))
+        return self.constant(f"number_{value}", np.array(value, np.float32))
 
 
 def _in_bytes(values: Tensor) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """`values` as whole numbers in -127..127 times a scale for each stretch of the last axis."""
-    scales = np.abs(values).max(axis=-1, keepdims=True).astype(np.float32) / 127
+    """`values` as whole numbers times a scale for each stretch of the last axis."""
+    scales = np.abs(values).max(axis=-1, keepdims=True).astype(np.float32) / _LARGEST
     scales[scales == 0] = 1
     return np.rint(values / scales).astype(np.int8), scales

@@ -55,6 +55,21 @@ def test_get_reads_what_the_running_stack_has_published(run: Run, tmp_path: Path
     assert run("settings", "get", "redis_url").stdout == "redis://here:1/0\n"
 
 
+def test_show_says_where_each_value_comes_from(run: Run, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    stack = {"settings": {"redis_url": "redis://here:1/0", "api": {"port": 8001}}}
+    (state / STACK_FILE).write_text(json.dumps(stack))
+    lines = run("settings", "show", API__PORT="8002").stdout.splitlines()
+    shown = {line.split()[0]: " ".join(line.split()) for line in lines}
+    assert shown["api.port"].startswith("api.port 8002 environment ")
+    assert shown["redis_url"].startswith("redis_url ******** running stack ")
+    assert shown["models.transcribe.model"].startswith(
+        "models.transcribe.model whisper-base preset "
+    )
+    assert shown["api.host"].startswith("api.host 127.0.0.1 default Address that")
+
+
 def test_a_setting_that_is_not_set_is_not_found(run: Run) -> None:
     result = run("settings", "get", "redis_url")
     assert (result.exit_code, result.stdout) == (4, "")

@@ -1,0 +1,167 @@
+"""A conversation's summary for the agent's screen: prompt in, checked answer out.
+
+One sentence: what the customer asked, what was done. The model reads an excerpt (excerpt.py) and
+fills two slots, which are cleaned, put into a sentence (summary_wording.py) and judged
+(summary_checks.py). What does not pass is never shown; `quoted` says the same in the speakers' words.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from callytics.domain import summary_wording
+from callytics.domain.excerpt import Line, acts, asks, excerpt, sentences, tells
+from callytics.domain.summary_checks import (
+    Candidate,
+    Check,
+    content_words,
+    judge,
+    said_in,
+)
+from callytics.domain.summary_wording import Wording
+from callytics.domain.transcript import Role
+
+PROMPT_VERSION = "slots-1"
+"""Changes with everything that changes what a model is asked or how its answer is read."""
+
+MOST_PHRASES = 3
+LONGEST_PHRASE = 40
+
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A model's answer as a sentence, and how it was judged."""
+
+    text: str
+    checks: Mapping[Check, bool]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check, passed in self.checks.items() if not passed)
+
+
+def prompt(lines: Sequence[Line], language: str | None, limit: int) -> list[Message]:
+    """The messages for a chat model; all but the last are the same for every call in a language.
+
+    At most `limit` characters of the conversation are read.
+    """
+    wording = summary_wording.of(language)
+    messages = [_message("system", wording.task)]
+    for example in wording.examples:
+        asked, done = f"{wording.asked}: {example.asked}", f"{wording.done}: {example.done}"
+        shown = (
+            Line(role=Role.CUSTOMER, text=example.customer),
+            Line(role=Role.AGENT, text=example.agent),
+        )
+        messages += [
+            _message("user", _shown(shown, wording)),
+            _message("assistant", f"{asked}\n{done}"),
+        ]
+    return [*messages, _message("user", _shown(excerpt(lines, limit), wording))]
+
+
+def once_more(
+    messages: Sequence[Message], answer: str, failed: Iterable[Check], language: str | None
+) -> list[Message]:
+    """The messages that ask again after `answer`, with the reasons named."""
+    wording = summary_wording.of(language)
+    reasons = dict.fromkeys(wording.reasons[check] for check in failed)
+    return [
+        *messages,
+        _message("assistant", answer),
+        _message("user", " ".join([wording.once_more, *reasons])),
+    ]
+
+
+def read(
+    answer: str,
+    lines: Sequence[Line],
+    messages: Sequence[Message],
+    language: str | None,
+    *,
+    finished: bool,
+) -> Draft:
+    """What the model's `answer` to `messages` says, as a sentence, judged by the conversation `lines`.
+
+    `finished` is False where the answer was cut at the token limit.
+    """
+    wording = summary_wording.of(language)
+    conversation = "\n".join(line.text for line in lines)
+    asked = wording.phrase(_slot(answer, wording.asked)) or ""
+    phrases = _phrases(_slot(answer, wording.done), wording, whole=finished)
+    done = _worth_telling(phrases, asked, conversation, wording)
+    text = wording.compose(asked, done) if asked and done else " ".join(answer.split())
+    candidate = Candidate(
+        text=text,
+        asked=asked,
+        done=", ".join(done),
+        conversation=conversation,
+        prompt="\n".join(message["content"] for message in messages[:-1]),
+        language=language or "ko",
+        finished=finished or bool(asked and done),
+    )
+    return Draft(text=text, checks=judge(candidate))
+
+
+def quoted(lines: Sequence[Line], language: str | None) -> str:
+    """What was asked and what was answered in the speakers' own words, a few of each, in quotes."""
+    wording = summary_wording.of(language)
+    wishes = [_telling([line]) for line in lines if line.role is not Role.AGENT]
+    first = next(filter(None, wishes), [])
+    asked = next(filter(asks, first), next(iter(first), None))
+    answers = _telling(line for line in lines if line.role is not Role.CUSTOMER)[::-1]
+    done = next((said for said in answers if acts(said) and said != asked), None)
+    if not (asked or done):
+        return wording.no_matter
+    roles_known = all(line.role is not Role.UNKNOWN for line in lines)
+    quote = wording.quote if roles_known else wording.quote_anybody
+    return quote(*(wording.few_words(said) for said in (asked, done) if said))
+
+
+def _message(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
+
+
+def _shown(lines: Sequence[Line], wording: Wording) -> str:
+    """What each side said, without small talk; where nobody knows the sides, in the order spoken."""
+    sides = {
+        wording.customer: [line for line in lines if line.role is Role.CUSTOMER],
+        wording.agent: [line for line in lines if line.role is Role.AGENT],
+    }
+    if not all(sides.values()):
+        sides = {wording.anybody: list(lines)}
+    return "\n".join(
+        f"{name}: {' '.join(_telling(said) or [line.text for line in said])}"
+        for name, said in sides.items()
+    )
+
+
+def _telling(lines: Iterable[Line]) -> list[str]:
+    return [part for line in lines for part in sentences(line.text) if tells(part)]
+
+
+def _slot(answer: str, label: str) -> str:
+    found = re.search(rf"^\s*[-*]*\s*{label}\s*[:：]\s*(.+?)\s*$", answer, re.MULTILINE | re.IGNORECASE)
+    return found[1].strip(" .\"'“”") if found else ""
+
+
+def _phrases(slot: str, wording: Wording, *, whole: bool) -> list[str]:
+    """The phrases of a slot; the last one is left out where the answer was cut in it."""
+    parts = [part.strip(" .\"'“”") for part in re.split(r"[,;·、]\s*|\.\s+", slot)]
+    phrases = map(wording.phrase, parts if whole else parts[:-1])
+    return [phrase for phrase in phrases if phrase and len(phrase) <= LONGEST_PHRASE]
+
+
+def _worth_telling(
+    phrases: Sequence[str], asked: str, conversation: str, wording: Wording
+) -> list[str]:
+    """The phrases that rest on the conversation and say something new, a few of them."""
+    kept: list[str] = []
+    for phrase in phrases:
+        words = content_words(phrase)
+        known = phrase == asked or any(phrase in other or other in phrase for other in kept)
+        if words and not known and all(said_in(word, conversation) for word in words):
+            kept.append(phrase)
+    return kept[:MOST_PHRASES]

@@ -1,0 +1,154 @@
+"""Texts to the probability of each sentiment, whatever runs the network: batches, long texts, labels."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from callytics.domain.transcript import SentimentLabel
+from callytics.errors import ConfigurationError
+from callytics.ports import ModelInfo
+
+MAX_TOKENS = 512
+
+_WARM_UP = ("안녕하세요, 무엇을 도와드릴까요?", "아직도 해결이 안 됐어요.")
+
+Inputs: TypeAlias = Mapping[str, NDArray[np.int64]]
+Infer: TypeAlias = Callable[[Inputs], NDArray[np.float32]]
+"""Runs the network on `input_ids`, `attention_mask`, `token_type_ids`, all of the shape (batch,
+length), and gives probabilities, (batch, classes)."""
+
+_NEGATIVE, _NEUTRAL, _POSITIVE = SentimentLabel
+
+_NAMES: Mapping[str, SentimentLabel] = {
+    **dict.fromkeys(("negative", "neg", "부정", "부정적"), _NEGATIVE),
+    **dict.fromkeys(("neutral", "neu", "중립", "중립적"), _NEUTRAL),
+    **dict.fromkeys(("positive", "pos", "긍정", "긍정적"), _POSITIVE),
+}
+
+
+def shares_of(id2label: Mapping[Any, str], options: Mapping[str, Any]) -> "Shares":
+    """How to read the output of a network whose classes `id2label` names, under these options:
+
+    `labels`: class name -> negative, neutral or positive, where the name itself does not say it;
+    `neutral_band`: where a network without a neutral class is undecided, as two positive shares.
+    """
+    names = [id2label[number] for number in sorted(id2label, key=int)]
+    classes = read_classes(names, options.get("labels", {}))
+    low, high = options.get("neutral_band", (0.4, 0.6))
+    return Shares(classes=classes, neutral_band=(low, high))
+
+
+def read_classes(names: Sequence[str], labels: Mapping[str, str]) -> tuple[SentimentLabel, ...]:
+    """What each class means; raises ConfigurationError where that cannot be told."""
+    known = {**_NAMES, **{name.lower(): SentimentLabel(label) for name, label in labels.items()}}
+    classes = tuple(known[name.lower()] for name in names if name.lower() in known)
+    if len(classes) < len(names) or not {_NEGATIVE, _POSITIVE} <= set(classes):
+        raise ConfigurationError(
+            f"The sentiment model's classes are {', '.join(names)}: say in its option `labels` "
+            "which of them mean negative, neutral and positive."
+        )
+    return classes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shares:
+    """Reads a network's output: one share of each label, which add up to 1.
+
+    A network without a neutral class is undecided where the positive share lies in `neutral_band`:
+    there neutral is the likeliest label, wholly in its middle, half at its edges.
+    """
+
+    classes: tuple[SentimentLabel, ...]
+    neutral_band: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        low, high = self.neutral_band
+        if not 0 < low < high < 1:
+            raise ConfigurationError("`neutral_band` is two numbers between 0 and 1, in order.")
+
+    def read(self, probabilities: NDArray[np.float32]) -> Mapping[SentimentLabel, float]:
+        """`probabilities` of the classes, shape (classes,)."""
+        shares = dict.fromkeys(SentimentLabel, 0.0)
+        for label, probability in zip(self.classes, probabilities, strict=True):
+            shares[label] += float(probability)
+        return shares if _NEUTRAL in self.classes else self._with_neutral(shares[_POSITIVE])
+
+    def _with_neutral(self, positive: float) -> Mapping[SentimentLabel, float]:
+        low, high = self.neutral_band
+        at = (0.0, low, (low + high) / 2, high, 1.0)
+        shares = {
+            _NEGATIVE: float(np.interp(positive, at, (1.0, 0.5, 0.0, 0.0, 0.0))),
+            _POSITIVE: float(np.interp(positive, at, (0.0, 0.0, 0.0, 0.5, 1.0))),
+        }
+        return {**shares, _NEUTRAL: 1.0 - sum(shares.values())}
+
+
+class TextClassifier:
+    """A SentimentModel on top of a network; its subclasses load one.
+
+    A text of more than `max_tokens` is cut, and its parts count by their length.
+    """
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        tokenizer: Tokenizer,
+        infer: Infer,
+        shares: Shares,
+        *,
+        batch_size: int,
+        max_tokens: int,
+        pad_id: int,
+    ) -> None:
+        self.info = info
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        self._tokenizer = tokenizer
+        self._infer = infer
+        self._shares = shares
+        self._batch_size = batch_size
+        self._pad_id = pad_id
+
+    def warm_up(self) -> None:
+        self.classify(_WARM_UP)
+
+    def classify(self, texts: Sequence[str]) -> list[Mapping[SentimentLabel, float]]:
+        parts = [
+            (number, part)
+            for number, encoding in enumerate(self._tokenizer.encode_batch(list(texts)))
+            for part in (encoding, *encoding.overflowing)
+        ]
+        found: list[list[tuple[int, NDArray[np.float32]]]] = [[] for _ in texts]
+        # Texts of like length share a batch, so that little is padded.
+        parts.sort(key=lambda part: len(part[1].ids))
+        for batch in _in_batches(parts, self._batch_size):
+            for (number, part), row in zip(batch, self._run(batch), strict=True):
+                found[number].append((len(part.ids), row))
+        return [self._shares.read(_mean(rows)) for rows in found]
+
+    def _run(self, batch: Sequence[tuple[int, Encoding]]) -> NDArray[np.float32]:
+        encodings = [encoding for _, encoding in batch]
+        shape = (len(encodings), max(len(one.ids) for one in encodings))
+        inputs = {
+            "input_ids": np.full(shape, self._pad_id, np.int64),
+            "attention_mask": np.zeros(shape, np.int64),
+            "token_type_ids": np.zeros(shape, np.int64),
+        }
+        for row, encoding in enumerate(encodings):
+            inputs["input_ids"][row, : len(encoding.ids)] = encoding.ids
+            inputs["attention_mask"][row, : len(encoding.ids)] = 1
+        return self._infer(inputs)
+
+
+def _in_batches(
+    parts: Sequence[tuple[int, Encoding]], size: int
+) -> Iterator[Sequence[tuple[int, Encoding]]]:
+    return (parts[at : at + size] for at in range(0, len(parts), size))
+
+
+def _mean(rows: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
+    return np.average([row for _, row in rows], axis=0, weights=[length for length, _ in rows])
