@@ -12,7 +12,7 @@ from callytics.domain.transcript import Role
 
 # Phrases that tell nothing of the matter; Korean without spaces.
 _SMALL_TALK = re.compile(
-    r"여보세요|안녕하(세요|십니까)|반갑습니다|(정말|너무|대단히)?(감사|고맙|고마워)(합니다|해요|드립니다|습니다|요)?"
+    r"([가-힣A-Za-z]*(센터|상담[사원팀][가-힣]{0,4}|담당[가-힣]{0,5}))(입니다|이에요)|여보세요|안녕하(세요|십니까)|반갑습니다|(정말|너무|대단히)?(감사|고맙|고마워)(합니다|해요|드립니다|습니다|요)?"
     r"|좋은하루[가-힣]*|수고(하|많)[가-힣]*|축하(드|합)[가-힣]*|행복하[가-힣]*"
     r"|(무엇을|어떻게|뭘|더)?도와드릴까요|어떤(문의|도움|일)[가-힣]*|더?(궁금|필요)하신[가-힣]*"
     r"|불편을?(드려|끼쳐)서?|(정말|너무|대단히)?죄송(합니다|해요)|(많이|정말)?(놀라|힘드|당황스러우|속상하)셨[가-힣]*"
@@ -94,7 +94,7 @@ def asks(sentence: str) -> bool:
 
 def acts(sentence: str) -> bool:
     """Whether an agent's sentence seems to say what is done, or what the customer can do."""
-    return bool(_ACTS.search(_joined(sentence)))
+    return bool(_ACTS.search(_joined(sentence))) and not sentence.endswith("?")
 
 
 def tells(sentence: str) -> bool:
@@ -123,9 +123,7 @@ def _telling(lines: Sequence[Line]) -> list[bool]:
     return found
 
 
-def _take(
-    lines: Sequence[Line], wanted: Sequence[int], taken: dict[int, Line], limit: int
-) -> None:
+def _take(lines: Sequence[Line], wanted: Sequence[int], taken: dict[int, Line], limit: int) -> None:
     """Add the `wanted` lines to `taken` as long as all of them fit into `limit` characters."""
     for index in wanted:
         left = limit - sum(len(line.text) for line in taken.values())

@@ -46,16 +46,16 @@ def spoken_words(
     segments: Sequence[RecognisedSegment], speech: Sequence[Interval]
 ) -> tuple[Word, ...]:
     """The words of `segments` that somebody spoke, in order. `speech` is in order, without overlap."""
-    believed = [word for segment in segments for word in credible_words(segment)]
+    believed = [word for segment in segments if is_credible(segment) for word in segment.words]
     return without_loops(within_speech(believed, speech))
 
 
-def credible_words(segment: RecognisedSegment) -> tuple[Word, ...]:
-    """The segment's words, loops once; none if they came out of silence or repeat themselves still."""
-    if _is_silence(segment.no_speech_probability, segment.mean_log_probability):
-        return ()
-    words = without_loops(segment.words)
-    return words if compression_ratio(words) <= COMPRESSION_RATIO else ()
+def is_credible(segment: RecognisedSegment) -> bool:
+    """False for text out of silence and for text that is little but repetition."""
+    return (
+        not _is_silence(segment.no_speech_probability, segment.mean_log_probability)
+        and compression_ratio(segment.words) <= COMPRESSION_RATIO
+    )
 
 
 def _is_silence(no_speech: float, log_probability: float) -> bool:

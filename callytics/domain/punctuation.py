@@ -5,7 +5,8 @@ text stays as it was and gets its end marks by rule: never a word that nobody sa
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 from unicodedata import normalize
 
 END_MARKS = ".?!…。？！"
@@ -17,6 +18,9 @@ _ENDED = re.compile(rf"[{re.escape(END_MARKS)}][{re.escape(_CLOSING)}]*$")
 _LEFT_OPEN = re.compile(r"[\s,;:，、；：]+$")
 _BOUNDARY = re.compile(rf"(?<=[{re.escape(END_MARKS)}])[{re.escape(_CLOSING)}]*(\s+)")
 _ABBREVIATION = re.compile(r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs)\.$")
+
+Propose: TypeAlias = Callable[[Sequence[str]], Iterable[str]]
+"""A model's version of each text, in the same order."""
 
 _LONGEST_SENTENCE = 30
 """Words; a longer one is a text whose marks are missing."""
@@ -42,11 +46,27 @@ def same_letters(one: str, other: str) -> bool:
     return letters(one) == letters(other)
 
 
-def sentences_of(text: str, proposal: str | None = None) -> list[str]:
-    """The sentences of `proposal` if it says what `text` says, else of `text`; each with an end mark."""
-    if proposal is None or not same_letters(text, proposal):
-        proposal = text
-    return [with_end_mark(sentence, end_mark(sentence)) for sentence in split(proposal)]
+def sentences_of(text: str) -> list[str]:
+    """The sentences of `text`, each with an end mark."""
+    return [with_end_mark(sentence, end_mark(sentence)) for sentence in split(text)]
+
+
+def restore(texts: Sequence[str], propose: Propose, *, max_words: int) -> list[list[str]]:
+    """The sentences of each text, with the marks and spaces that a model proposes for it.
+
+    Texts that have their marks are only cut. The others reach the model in pieces of at most
+    `max_words`, and a piece that it would change keeps its own words.
+    """
+    asked = [[] if is_punctuated(text) else pieces(text, max_words) for text in texts]
+    proposals = iter(propose([piece for parts in asked for piece in parts]))
+    return [
+        sentences_of(" ".join(_guarded(part, next(proposals)) for part in parts) or text)
+        for text, parts in zip(texts, asked, strict=True)
+    ]
+
+
+def _guarded(spoken: str, proposal: str) -> str:
+    return proposal if same_letters(spoken, proposal) else spoken
 
 
 def is_punctuated(text: str) -> bool:

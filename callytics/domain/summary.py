@@ -18,7 +18,7 @@ from callytics.domain.summary_checks import (
     judge,
     said_in,
 )
-from callytics.domain.summary_wording import Wording
+from callytics.domain.summary_wording import Quote, Wording
 from callytics.domain.transcript import Role
 
 PROMPT_VERSION = "slots-1"
@@ -115,9 +115,12 @@ def quoted(lines: Sequence[Line], language: str | None) -> str:
     done = next((said for said in answers if acts(said) and said != asked), None)
     if not (asked or done):
         return wording.no_matter
-    roles_known = all(line.role is not Role.UNKNOWN for line in lines)
-    quote = wording.quote if roles_known else wording.quote_anybody
-    return quote(*(wording.few_words(said) for said in (asked, done) if said))
+    quote = Quote(
+        asked=wording.few_words(asked) if asked else None,
+        done=wording.few_words(done) if done else None,
+        sides_known=all(line.role is not Role.UNKNOWN for line in lines),
+    )
+    return wording.quote(quote)
 
 
 def _message(role: str, content: str) -> Message:
@@ -143,7 +146,9 @@ def _telling(lines: Iterable[Line]) -> list[str]:
 
 
 def _slot(answer: str, label: str) -> str:
-    found = re.search(rf"^\s*[-*]*\s*{label}\s*[:：]\s*(.+?)\s*$", answer, re.MULTILINE | re.IGNORECASE)
+    found = re.search(
+        rf"^\s*[-*]*\s*{label}\s*[:：]\s*(.+?)\s*$", answer, re.MULTILINE | re.IGNORECASE
+    )
     return found[1].strip(" .\"'“”") if found else ""
 
 

@@ -1,6 +1,7 @@
 """Whether a sentence is a summary of a conversation: named checks, each of which a person can repeat."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,15 +67,22 @@ def judge(candidate: Candidate) -> dict[Check, bool]:
     return {check: passes(candidate) for check, passes in CHECKS.items()}
 
 
-_END = {"ko": re.compile(r"(?:[함됨음임줌둠]|[다요])[.!]?$")}
 _ANY_END = re.compile(r"[.!。！…]$|[\w)]$")
-_DANGLING = re.compile(r"(?:,|·|및|또는|그리고|의|을|를|에서|하고|하여|\band|\bthe|\bto|\bof|\bor)[.]?$")
+_FINAL_M = "\u11b7"
+_DANGLING = re.compile(
+    r"(?:,|·|및|또는|그리고|의|을|를|에서|하고|하여|\band|\bthe|\bto|\bof|\bor)[.]?$"
+)
 
 
 def _finished(candidate: Candidate) -> bool:
-    text = candidate.text.rstrip()
-    ends = _END.get(candidate.language, _ANY_END).search(text)
+    text = candidate.text.rstrip(" .!")
+    ends = _ends_korean(text) if candidate.language == "ko" else _ANY_END.search(text)
     return candidate.finished and bool(ends) and not _DANGLING.search(text)
+
+
+def _ends_korean(text: str) -> bool:
+    """A verb's noun form, with a final ㅁ as in 함, or a sentence's ending."""
+    return text.endswith(("다", "요")) or unicodedata.normalize("NFD", text[-1:]).endswith(_FINAL_M)
 
 
 def _length(candidate: Candidate) -> bool:
@@ -191,7 +199,7 @@ CHECKS: Mapping[Check, Callable[[Candidate], bool]] = {
 
 REPORT_WORDS = frozenset(
     "고객 고객님 상담 상담사 상담원 문의 문의하여 요청 요청하여 신청 접수 처리 안내 설명 확인 전달 약속 답변 진행 완료 예정 가능 불가"
-    " 방법 절차 관련 내용 사항 이유 경우 여부 상황 문제 조치 도움 이용 제공 통보 대한 대해 위해 통해 따라 따른 후 및 등 또는 함 됨"
+    " 방법 절차 관련 내용 사항 이유 경우 여부 상황 상태 문제 조치 도움 이용 제공 통보 대한 대해 위해 통해 따라 따른 후 및 등 또는 함 됨"
     " 신고 항의 불만 발송 등록 연락 전화 담당자".split()
 )
 """What a report says in its own words. Nothing that would be a result by itself: no refund, no discount."""
@@ -227,12 +235,18 @@ def said_in(word: str, conversation: str) -> bool:
     if not re.search(r"[가-힣]", word):
         return _plain(word)[:5] in said
     stem = _PARTICLES.sub("", word) or word
-    return stem in said or (len(stem) > _STEM and _parts_occur(stem, said))
+    return (
+        stem in said
+        or (len(stem) > _STEM and _parts_occur(stem, said))
+        or _letters(stem).removesuffix(_FINAL_M) in _letters(said)  # 보냄 of 보내
+    )
 
 
 def _parts_occur(stem: str, said: str) -> bool:
     """Whether a compound's halves occur: `분실신고` of `분실 접수` and `신고`, or its start: `변경해서`."""
-    return stem[:_STEM] in said and (stem[_STEM:] in said or stem[_STEM : 2 * _STEM] in said or len(stem) == _STEM + 1)
+    return stem[:_STEM] in said and (
+        stem[_STEM:] in said or stem[_STEM : 2 * _STEM] in said or len(stem) == _STEM + 1
+    )
 
 
 def _repeats(text: str) -> bool:
@@ -247,6 +261,12 @@ def _runs(text: str, length: int) -> list[str]:
 
 def _windows(text: str, length: int) -> list[str]:
     return [text[at : at + length] for at in range(len(text) - length + 1)]
+
+
+@lru_cache(maxsize=8)
+def _letters(text: str) -> str:
+    """Syllables taken apart."""
+    return unicodedata.normalize("NFD", text)
 
 
 @lru_cache(maxsize=8)

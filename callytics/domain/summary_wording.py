@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from callytics.domain.summary_checks import Check
+from callytics.domain.summary_checks import LONGEST_COPY, Check
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,8 +22,19 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Quote:
+    """A few words of what was asked and of what was answered, and whether it is known who said what."""
+
+    asked: str | None
+    done: str | None
+    sides_known: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wording:
-    """`compose` makes the sentence out of what was asked and what was done (one or more phrases)."""
+    """`phrase` makes a noun phrase of what a model put into a slot, or None if it is none; `compose`
+    makes the sentence out of what was asked and what was done (one or more phrases).
+    """
 
     task: str
     customer: str
@@ -33,8 +44,9 @@ class Wording:
     done: str
     examples: Sequence[Example]
     compose: Callable[[str, Sequence[str]], str]
-    is_phrase: Callable[[str], bool]
-    quote: Callable[[str | None, str | None], str]
+    phrase: Callable[[str], str | None]
+    few_words: Callable[[str], str]
+    quote: Callable[[Quote], str]
     once_more: str
     reasons: Mapping[Check, str]
     no_speech: str
@@ -57,6 +69,7 @@ _OPEN_STEM = re.compile(r"(보내|바꿔|옮겨|알려)$")
 _MADE_NOUN = {"보내": "보냄", "바꿔": "바꿈", "옮겨": "옮김", "알려": "알림"}
 _WISH = re.compile(r"\s?(?:문의|요청|질문)$")
 _SPOKEN_WISH = re.compile(r"(?<=[가-힣])(?<![나까세네예에])요$")
+_POLITE_DEED = re.compile(rf"(?<=[가-힣]{2})(?:하|했|합|해\s?드)[가-힣]*니다$")
 _CLAUSE = re.compile(
     r"(?:니다|[나까세네예에데거]요|죠|[?]|고요|거든요|겠[가-힣]*|[가-힣]지만|[가-힣]면|싶[가-힣]*)$"
 )
@@ -88,15 +101,26 @@ def object_particle(noun: str) -> str:
     return "을" if last.lower() in "013678lmnr" else "를"
 
 
-def _is_korean_phrase(phrase: str) -> bool:
-    """A noun phrase, not a sentence out of the conversation."""
-    return not _CLAUSE.search(phrase)
+def _korean_phrase(said: str) -> str | None:
+    """`said` as a noun phrase: 접수하겠습니다 is 접수; other sentences are none."""
+    phrase = _POLITE_DEED.sub("", said)
+    return phrase if phrase and not _CLAUSE.search(phrase) else None
 
 
-def _quote_korean(asked: str | None, done: str | None) -> str:
-    if asked and done:
-        return f"고객이 “{asked}”라고 문의했고, 상담사가 “{done}”라고 답함."
-    return f"고객이 “{asked}”라고 문의함." if asked else f"상담사가 “{done}”라고 말함."
+def _last_words(said: str) -> str:
+    """As many words from the end as may be copied: there Korean has its verb."""
+    words = said.strip(" .,!?").split()
+    while len(" ".join(words)) >= LONGEST_COPY and len(words) > 1:
+        words = words[1:]
+    kept = " ".join(words)[-LONGEST_COPY + 1 :]
+    return kept if kept == said.strip(" .,!?") else f"…{kept}"
+
+
+def _quote_korean(quote: Quote) -> str:
+    if quote.asked and quote.done and quote.sides_known:
+        return f"고객이 “{quote.asked}”라고 문의했고, 상담사가 “{quote.done}”라고 답함."
+    said = ", ".join(f"“{words}”" for words in (quote.asked, quote.done) if words)
+    return f"통화에서 {said}라는 말이 나옴."
 
 
 _KOREAN = Wording(
@@ -145,7 +169,8 @@ _KOREAN = Wording(
         ),
     ),
     compose=compose_korean,
-    is_phrase=_is_korean_phrase,
+    phrase=_korean_phrase,
+    few_words=_last_words,
     quote=_quote_korean,
     once_more="다시 두 줄로 적는다.",
     reasons={
@@ -194,14 +219,25 @@ def _lowered(phrase: str) -> str:
     return phrase[:1].lower() + phrase[1:] if plain else phrase
 
 
-def _is_english_phrase(phrase: str) -> bool:
-    return not re.search(r"\b(?:I|we|you|my|your|our)\b|\?$", phrase, re.IGNORECASE)
+def _english_phrase(said: str) -> str | None:
+    spoken = re.search(r"\b(?:I|we|you|my|your|our)\b|\?$", said, re.IGNORECASE)
+    return said if said and not spoken else None
 
 
-def _quote_english(asked: str | None, done: str | None) -> str:
-    if asked and done:
-        return f"The customer said “{asked}”, and the agent answered “{done}”."
-    return f"The customer said “{asked}”." if asked else f"The agent said “{done}”."
+def _first_words(said: str) -> str:
+    """As many words from the start as may be copied."""
+    words = said.strip(" .,!?").split()
+    while len(" ".join(words)) >= LONGEST_COPY and len(words) > 1:
+        words = words[:-1]
+    kept = " ".join(words)[: LONGEST_COPY - 1]
+    return kept if kept == said.strip(" .,!?") else f"{kept}…"
+
+
+def _quote_english(quote: Quote) -> str:
+    if quote.asked and quote.done and quote.sides_known:
+        return f"The customer said “{quote.asked}”, and the agent answered “{quote.done}”."
+    said = " and ".join(f"“{words}”" for words in (quote.asked, quote.done) if words)
+    return f"{said} was said in this call."
 
 
 _ENGLISH = Wording(
@@ -239,7 +275,8 @@ _ENGLISH = Wording(
         ),
     ),
     compose=compose_english,
-    is_phrase=_is_english_phrase,
+    phrase=_english_phrase,
+    few_words=_first_words,
     quote=_quote_english,
     once_more="Write the two lines again.",
     reasons=_ENGLISH_REASONS,
@@ -258,8 +295,9 @@ _ANY = Wording(
     done=_ENGLISH.done,
     examples=(),
     compose=lambda asked, done: f"{asked} – {', '.join(done)}.",
-    is_phrase=lambda phrase: not phrase.endswith(("?", "？")),
-    quote=lambda asked, done: " – ".join(f"“{said}”" for said in (asked, done) if said),
+    phrase=lambda said: said if said and not said.endswith(("?", "？")) else None,
+    few_words=_first_words,
+    quote=lambda quote: " – ".join(f"“{said}”" for said in (quote.asked, quote.done) if said),
     once_more=_ENGLISH.once_more,
     reasons=_ENGLISH_REASONS,
     no_speech=_ENGLISH.no_speech,

@@ -55,6 +55,9 @@ RUNTIMES: Mapping[str, RuntimeSpec] = {
     "pyannote": RuntimeSpec(target="workers.runtimes.pyannote:Pyannote", engine="torch"),
     "kiwi": RuntimeSpec(target="workers.runtimes.kiwi:Kiwi", files=False),
     "t5": RuntimeSpec(target="workers.runtimes.t5:T5", engine="torch"),
+    "token-classification": RuntimeSpec(
+        target="workers.runtimes.token_classification:TokenClassifier", engine="torch"
+    ),
     "onnx": RuntimeSpec(target="workers.runtimes.onnx:OnnxClassifier", engine="onnxruntime"),
     "transformers": RuntimeSpec(
         target="workers.runtimes.transformers:TransformersClassifier", engine="torch"

@@ -1,59 +1,77 @@
-"""Chat models behind any server that speaks the OpenAI chat protocol: vLLM, hosted, embedded."""
+"""A chat model behind the OpenAI protocol: vLLM, a hosted provider or the embedded engine."""
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, cast
+from urllib.parse import urlsplit
 
-import openai
-from openai.types.chat import ChatCompletionMessageParam
+from openai import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    DefaultHttpxClient,
+    OpenAI,
+)
+from openai.types.chat import ChatCompletion
 
+from callytics.domain import summary
+from callytics.domain.excerpt import Line
+from callytics.domain.transcript import Role
 from callytics.errors import ConfigurationError, ModelUnavailableError
+from callytics.model_files import CATALOG, resolve, revision_of
 from callytics.ports import ChatAnswer, ModelInfo
 from callytics.settings import ModelSettings, Settings
 
-WARM_UP_TIMEOUT_S = 120
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
+_WARM_UP = (
+    Line(role=Role.CUSTOMER, text="영업시간이 몇 시까지인지 궁금해요."),
+    Line(role=Role.AGENT, text="저녁 여덟 시까지 합니다."),
+)
 
 
 class OpenAiChat:
-    """A ChatModel. Asks once: another try is the stage's business, whose attempts are counted in rows."""
+    """A ChatModel. `extra_body` in the settings' options goes with each request, as vLLM wants things."""
 
-    def __init__(self, client: openai.OpenAI, info: ModelInfo) -> None:
-        self._client = client
+    def __init__(
+        self, client: OpenAI, info: ModelInfo, *, extra_body: Mapping[str, Any] | None = None
+    ) -> None:
         self.info = info
+        self._client = client
+        self._extra_body = extra_body
 
     @classmethod
     def load(
         cls,
         model: ModelSettings,
         *,
-        where: Path | str,
-        device: str,  # noqa: ARG003 (the server's business)
+        where: Path | str,  # noqa: ARG003 (its server has the files)
+        device: str,  # noqa: ARG003
         threads: int | None,  # noqa: ARG003
         settings: Settings,
     ) -> Self:
-        """Raises ConfigurationError without a base URL, ModelUnavailableError if the server lacks it."""
+        """Raises ConfigurationError if no server is configured; whether it answers shows warm_up."""
         if settings.llm.base_url is None:
             raise ConfigurationError(
-                "No chat model server is configured: run `callytics up`, or set CALLYTICS_LLM__BASE_URL."
+                "No chat server is configured: run `callytics up`, or set CALLYTICS_LLM__BASE_URL."
             )
-        key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else "none"
-        client = openai.OpenAI(base_url=settings.llm.base_url, api_key=key, max_retries=0)
         info = ModelInfo(
-            name=str(where),
-            revision=model.revision or "served",
+            name=model.model,
+            revision=_revision(model, settings),
             device="server",
-            settings=dict(model.options),
+            settings=model.options,
         )
-        return cls(client, info)
+        key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else "none"
+        client = make_client(settings.llm.base_url, key)
+        return cls(client, info, extra_body=model.options.get("extra_body"))
 
     def warm_up(self) -> None:
-        """A first answer, so that the server has loaded the model and its first request is over."""
-        self.complete(
-            [{"role": "user", "content": "안녕하세요"}],
-            max_tokens=1,
-            temperature=0.0,
-            timeout_s=WARM_UP_TIMEOUT_S,
-        )
+        """Have the server read the part that all summaries' prompts share: its cache keeps it."""
+        messages = summary.prompt(_WARM_UP, "ko", limit=100)
+        self.complete(messages, max_tokens=1, temperature=0.0, timeout_s=120)
 
     def complete(
         self,
@@ -62,29 +80,73 @@ class OpenAiChat:
         max_tokens: int,
         temperature: float,
         timeout_s: float,
-        extra: Mapping[str, Any] | None = None,
     ) -> ChatAnswer:
-        """`extra` are fields of the request that only some servers know (grammars, caches)."""
         try:
-            answer = self._client.chat.completions.create(
+            completion: ChatCompletion = self._client.with_options(
+                timeout=timeout_s
+            ).chat.completions.create(
                 model=self.info.name,
-                messages=cast("list[ChatCompletionMessageParam]", list(messages)),
+                messages=cast("Any", list(messages)),
                 max_tokens=max_tokens,
                 temperature=temperature,
-                timeout=timeout_s,
-                extra_body=dict(extra) if extra else None,
+                extra_body=self._extra_body,
             )
-        except openai.OpenAIError as error:
-            # Its text may quote the prompt, which is the conversation.
-            status = getattr(error, "status_code", None)
-            said = f"HTTP {status}" if status else type(error).__name__
-            raise ModelUnavailableError(
-                f"The chat model's server gave no answer ({said})."
-            ) from None
-        choice, usage = answer.choices[0], answer.usage
+        except APIError as error:
+            # Not its text: servers quote the prompt in their complaints.
+            raise ModelUnavailableError(self._what_is_wrong(error, timeout_s)) from None
+        return self._answer(completion)
+
+    def _answer(self, completion: ChatCompletion) -> ChatAnswer:
+        if not completion.choices:
+            raise ModelUnavailableError(f"{self._server} gave no answer.")
+        choice, usage = completion.choices[0], completion.usage
         return ChatAnswer(
-            text=choice.message.content or "",
+            text=_THOUGHT.sub("", choice.message.content or "").strip(),
             finish_reason=choice.finish_reason,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             output_tokens=usage.completion_tokens if usage else 0,
         )
+
+    @property
+    def _server(self) -> str:
+        url = urlsplit(str(self._client.base_url))
+        return f"The chat server at {url.hostname}:{url.port or url.scheme}"
+
+    def _what_is_wrong(self, error: APIError, timeout_s: float) -> str:
+        if isinstance(error, APITimeoutError):
+            return f"{self._server} did not answer within {timeout_s:g} s."
+        if isinstance(error, APIConnectionError):
+            return f"{self._server} cannot be reached: is it running? (CALLYTICS_LLM__BASE_URL)"
+        if isinstance(error, APIStatusError):
+            hint = _HINTS.get(error.status_code, "")
+            return f"{self._server} answers HTTP {error.status_code}{hint}."
+        return f"{self._server} answers something that is no chat completion."
+
+
+_HINTS: Mapping[int, str] = {
+    400: ": it refuses the request; the prompt may be longer than its context",
+    401: ": it wants another key (CALLYTICS_LLM__API_KEY)",
+    403: ": it wants another key (CALLYTICS_LLM__API_KEY)",
+    404: ": it does not serve this model (CALLYTICS_MODELS__SUMMARIZE__MODEL)",
+    429: ": it is busy",
+    503: ": it is loading or busy",
+}
+
+
+def make_client(base_url: str, api_key: str) -> OpenAI:
+    """No retries: a stage's attempts are counted in its row. No proxy to this very machine."""
+    beyond = urlsplit(base_url).hostname not in _LOOPBACK
+    return OpenAI(
+        base_url=base_url,
+        api_key=api_key,
+        max_retries=0,
+        http_client=DefaultHttpxClient(trust_env=beyond),
+    )
+
+
+def _revision(model: ModelSettings, settings: Settings) -> str:
+    """Of the file that our own engine serves; what another server has, only the settings can say."""
+    if model.revision is None and model.model in CATALOG:
+        with suppress(ModelUnavailableError):
+            return revision_of(resolve(model.model, settings), None)
+    return model.revision or "unpinned"

@@ -2,8 +2,12 @@
 
 A channel is transcribed as a whole, not turn by turn: Whisper needs the context (cut by turns, its
 character error rate doubles). Long silences are taken out first, because Whisper fills silence with
-likely text; what it returns is checked against the voice activity, and where somebody spoke and no
-word came, it listens once more (domain/listening.py, domain/hallucination.py).
+likely text, and its windows of 30 s end in pauses. What it returns is checked; where somebody spoke
+and no word is left, it listens once more (domain/listening.py, domain/hallucination.py).
+
+Whisper's own way out of a bad decoding, drawing lots at rising temperatures, is not taken: it gives
+other words each time, out of noise too, and may take a minute for half a minute of audio. No window
+is told what was recognised in the one before, either: mistakes would be carried on.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from callytics.ports import Audio
 
 _WINDOW_S = 30.0
-"""What Whisper reads at once."""
+"""What Whisper reads at once; half of it when it listens again, so as not to fail the same way."""
 
 _FASTEST: Mapping[str, Sequence[str]] = {
     "cpu": ("int8", "int8_float32", "float32"),
@@ -40,16 +44,15 @@ _FASTEST: Mapping[str, Sequence[str]] = {
 class FasterWhisper:
     """A Transcriber.
 
-    `batch_size` above 1 decodes so many windows of 30 s at once, cut in pauses. `options` go to
-    faster-whisper's `transcribe` as they are: `beam_size`, `temperature`, ...
+    `batch_size` windows are decoded at once. `options` go to faster-whisper's `transcribe` as they
+    are: `beam_size`, `patience`, `repetition_penalty`, ...
     """
 
     def __init__(
         self, whisper: WhisperModel, info: ModelInfo, *, batch_size: int, options: Mapping[str, Any]
     ) -> None:
         self.info = info
-        self._whisper = whisper
-        self._batched = BatchedInferencePipeline(whisper)
+        self._pipeline = BatchedInferencePipeline(whisper)
         self._batch_size = batch_size
         self._options = options
 
@@ -101,24 +104,13 @@ class FasterWhisper:
     ) -> Transcription:
         if not speech:
             return Transcription(words=(), language=language, language_probability=0.0)
-        asked = {
-            "language": language,
-            "hotwords": ", ".join(hotwords) or None,
-            "word_timestamps": True,
-            # What was misheard must not be carried on from window to window.
-            "condition_on_previous_text": False,
-            # Whisper's way out of a bad decoding is to draw lots: other words each time, out of noise
-            # too, and a minute lost. Here the words are dropped and the passage is heard again.
-            "temperature": 0.0,
-            **self._options,
-        }
-        hear = self._hear_in_batches if self._batch_size > 1 else self._hear
-        segments, found = hear(audio, speech, asked, progress)
+        asked = {"language": language, "hotwords": ", ".join(hotwords) or None}
+        segments, found = self._hear(audio, speech, _WINDOW_S, asked, progress)
         words = spoken_words(segments, speech)
         missed = unheard(speech, words)
         if missed:
             asked["language"] = found.language
-            again, _ = self._hear(audio, missed, asked, lambda _: progress(1.0))
+            again, _ = self._hear(audio, missed, _WINDOW_S / 2, asked, lambda _: progress(1.0))
             words = in_gaps(words, spoken_words(again, missed))
         return Transcription(
             words=words,
@@ -130,34 +122,29 @@ class FasterWhisper:
         self,
         audio: "Audio",
         speech: Sequence[Interval],
+        window_s: float,
         asked: Mapping[str, Any],
         progress: Progress,
-    ) -> "_Heard":
-        """Window after window, each from where the last one's words ended."""
+    ) -> tuple[list[RecognisedSegment], TranscriptionInfo]:
+        """What the recogniser makes of `speech`, read in windows of at most `window_s`."""
         spans = spans_to_hear(speech, len(audio) / SAMPLE_RATE_HZ)
-        segments, found = self._whisper.transcribe(_cut_out(audio, spans), **asked)
-        return _collect(segments, spans, progress), found
-
-    def _hear_in_batches(
-        self,
-        audio: "Audio",
-        speech: Sequence[Interval],
-        asked: Mapping[str, Any],
-        progress: Progress,
-    ) -> "_Heard":
-        """Several windows at once: quicker, but a window that goes wrong is not decoded again."""
-        spans = spans_to_hear(speech, len(audio) / SAMPLE_RATE_HZ)
+        chunks = [_in_samples(span) for span in spans]
+        heard = np.concatenate([audio[chunk["start"] : chunk["end"]] for chunk in chunks])
         clips = [
             {"start": window.start_s, "end": window.end_s}
-            for window in windows(spans, speech, _WINDOW_S)
+            for window in windows(spans, speech, window_s)
         ]
-        segments, found = self._batched.transcribe(
-            _cut_out(audio, spans), batch_size=self._batch_size, clip_timestamps=clips, **asked
+        segments, found = self._pipeline.transcribe(
+            heard,
+            clip_timestamps=clips,
+            batch_size=self._batch_size,
+            word_timestamps=True,
+            **asked,
+            **self._options,
         )
-        return _collect(segments, spans, progress), found
-
-
-_Heard = tuple[list[RecognisedSegment], TranscriptionInfo]
+        followed = _follow(segments, len(heard) / SAMPLE_RATE_HZ, progress)
+        timed = restore_speech_timestamps(followed, chunks, SAMPLE_RATE_HZ)
+        return [_recognised(number, segment) for number, segment in enumerate(timed)], found
 
 
 def choose_compute_type(precision: str, device: str, supported: Collection[str]) -> str:
@@ -170,26 +157,11 @@ def choose_compute_type(precision: str, device: str, supported: Collection[str])
     return precision
 
 
-def _cut_out(audio: "Audio", spans: Sequence[Interval]) -> "Audio":
-    """The `spans` of `audio`, one after the other."""
-    chunks = [audio[chunk["start"] : chunk["end"]] for chunk in map(_in_samples, spans)]
-    return np.concatenate(chunks)
-
-
 def _in_samples(span: Interval) -> dict[str, int]:
     return {
         "start": round(span.start_s * SAMPLE_RATE_HZ),
         "end": round(span.end_s * SAMPLE_RATE_HZ),
     }
-
-
-def _collect(
-    segments: Iterable[Segment], spans: Sequence[Interval], progress: Progress
-) -> list[RecognisedSegment]:
-    """Decode `segments`, of what was cut out, and give their words the times of the whole audio."""
-    followed = _follow(segments, sum(span.duration_s for span in spans), progress)
-    timed = restore_speech_timestamps(followed, [*map(_in_samples, spans)], SAMPLE_RATE_HZ)
-    return [_recognised(number, segment) for number, segment in enumerate(timed)]
 
 
 def _follow(
