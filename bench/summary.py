@@ -1,8 +1,9 @@
 """What the summaries of a chat model are worth and what they cost: `python -m bench.summary`.
 
 Reads the calls of bench/data/summary_calls.json, made up for this purpose: `dev` ones were looked at
-while the prompt was written, `test` ones were not. A summary is right if it passes the named checks, names what was asked and what
-was done (`asked`, `done`: of each group at least one word must occur) and nothing of `wrong`.
+while the prompt was written, `test` ones were not. A summary is right if it passes the named checks,
+names what was asked and done (of each group of `asked` and `done` at least one word occurs) and nothing
+of `wrong`.
 """
 
 import argparse

@@ -9,7 +9,7 @@ class CallyticsError(Exception):
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, detail: str | None = None, **extra: Any) -> None:
-        """`detail` helps the reader and names no person, number or spoken word; `extra` is shown beside it."""
+        """`detail` helps the reader and holds nothing that was said; `extra` is shown beside it."""
         self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
         self.extra = extra
         super().__init__(self.detail)

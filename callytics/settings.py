@@ -355,7 +355,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic passes it)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         said = {**dotenv_settings(), **env_settings(), **init_settings()}
         state_dir = Path(said.get("state_dir") or user_state_path("callytics"))

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from callytics.services.stages.summarize import Summarize
-
 from callytics.adapters.audio_store import ObjectAudioStore
 from callytics.adapters.fetch import HttpFetcher
 from callytics.domain.stages import Stage
@@ -15,6 +13,7 @@ from callytics.services.stages.merge import Merge
 from callytics.services.stages.preprocess import Preprocess
 from callytics.services.stages.punctuate import Punctuate
 from callytics.services.stages.sentiment import AnalyseSentiment
+from callytics.services.stages.summarize import Summarize
 from callytics.services.stages.transcribe import Transcribe
 from callytics.settings import Settings
 from workers.runtimes import load

@@ -22,15 +22,18 @@ class Punctuate:
 
     def compute(self, turns: tuple[Turn, ...], progress: Progress) -> Computed:
         found = self._punctuator.punctuate([turn.text for turn in turns])
-        rewritten = tuple(
-            replace(
-                turn,
-                text=" ".join(sentences),
-                sentences=tuple(Sentence(text=text) for text in sentences),
-            )
-            for turn, sentences in zip(turns, found, strict=True)
-        )
+        rewritten = tuple(_rewritten(*pair) for pair in zip(turns, found, strict=True))
         return Computed(value=rewritten, model=self._punctuator.info)
 
     def write(self, session: Session, call: Call, computed: Computed) -> None:
         Turns(session).rewrite(call.id, computed.value)
+
+
+def _rewritten(turn: Turn, sentences: list[str]) -> Turn:
+    """`turn` in these sentences, whose sentiment nobody has judged yet."""
+    return replace(
+        turn,
+        text=" ".join(sentences) or turn.text,
+        sentences=tuple(Sentence(text=text) for text in sentences),
+        sentiment=None,
+    )
