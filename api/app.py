@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from api import errors, openapi
 from api.context import ApiContext, make_context
@@ -23,7 +24,8 @@ def create_app() -> FastAPI:
 
 
 def make_app(context: ApiContext) -> FastAPI:
-    app = FastAPI(
+    # Its pages load nothing from elsewhere: a call centre's network may be closed.
+    app = FastAPIOffline(
         title=openapi.TITLE,
         version=__version__,
         description=openapi.DESCRIPTION,

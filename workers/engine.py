@@ -45,7 +45,7 @@ def parameters(
     return params
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.engine", description=__doc__)
     parser.add_argument("--model-path", type=Path, required=True)
     parser.add_argument("--alias", required=True, help="the model's name in requests and answers")
@@ -62,7 +62,7 @@ def main() -> int:
     # OpenMP's threads spin while they wait for each other. With other models on the same cores each
     # waits for one that has no core: 2 tokens a second instead of 13 (docs/measurements.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    return serve(
+    serve(
         parameters(
             said.model_path,
             alias=said.alias,
@@ -73,23 +73,21 @@ def main() -> int:
     )
 
 
-def serve(params: "xllamacpp.CommonParams") -> int:
-    """Serve until a signal ends the process; 1 if the server does not start."""
+def serve(params: "xllamacpp.CommonParams") -> None:
+    """Serve until a signal ends the process; ends it with a reason if the server does not start."""
     import xllamacpp  # noqa: PLC0415
 
     try:
         server = xllamacpp.Server(params)
     except RuntimeError:
-        print(
+        sys.exit(
             f"{params.model.path} cannot be served on port {params.port}: it is no GGUF file that this"
-            " engine knows, or the port is taken.",
-            file=sys.stderr,
+            " engine knows, or the port is taken."
         )
-        return 1
-    print(server.listening_address, flush=True)
+    sys.stdout.write(f"{server.listening_address}\n")
+    sys.stdout.flush()
     signal.pause()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

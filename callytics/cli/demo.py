@@ -48,8 +48,8 @@ def demo() -> None:
     fetch_missing(settings)
     with _running_stack(settings):
         results = _analyse()
-    for title, call in results.items():
-        print_report(call, title=title)
+        for title, call in results.items():
+            print_report(call, title=title)
     say("Next: `callytics up`, then `callytics submit YOUR_FILE --wait`.", "dim")
     if any(call["status"] != JobStatus.COMPLETED for call in results.values()):
         raise typer.Exit(ExitCode.CALL_FAILED)

@@ -129,8 +129,8 @@ def _share(values: Mapping[str, Any], seconds: str, share: str) -> str:
 
 
 def _longest_silence(call: Mapping[str, Any]) -> str:
-    start_s = call["longest_silence_start_s"]
-    return f"{call['longest_silence_s']:.1f} s" + (f" at {clock(start_s)}" if start_s else "")
+    at = clock(call["longest_silence_start_s"])
+    return f"{call['longest_silence_s']:.1f} s" + (f" at {at}" if at else "")
 
 
 def _nothing(_: Mapping[str, Any]) -> str:

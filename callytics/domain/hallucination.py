@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from callytics.domain.transcript import Interval, Word
 
 NO_SPEECH_PROBABILITY = 0.6
-LOG_PROBABILITY = -1.0
-"""Above the one and below the other (the mean of the tokens), a segment is taken for silence: these
-are the recogniser's own bounds."""
+LOG_PROBABILITY = -0.8
+"""Above the one and below the other (the mean of the tokens), a segment is taken for silence."""
 
 CERTAIN_NO_SPEECH_PROBABILITY = 0.9
 WORTHLESS_LOG_PROBABILITY = -1.2
-"""Either is enough by itself. Speech under noise 3 dB louder than it gave 0.72 and -1.07 at worst;
-tones, ringing and music gave less than -1.2."""
+"""Either is enough by itself. Of speech, even under noise as loud as itself, none crossed these
+bounds; silence, noise, ringing and music all did (Whisper base)."""
 
 COMPRESSION_RATIO = 2.4
 """Text that zlib packs better than this repeats itself; half a minute of spoken Korean gives 1.5."""

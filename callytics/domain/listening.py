@@ -13,7 +13,7 @@ PADDING_S = 0.4
 LONGEST_SILENCE_S = 2.0
 """A longer silence is taken out; a shorter one tells where a sentence ends."""
 
-UNHEARD_S = 1.5
+UNHEARD_S = 1.0
 """Speech without a word for so long was missed, not merely spoken slowly."""
 
 

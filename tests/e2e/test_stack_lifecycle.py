@@ -46,6 +46,13 @@ class Machine:
         done = self.run("up", "--detach")
         assert done.returncode == 0, done.stdout
 
+    def wait_ready(self, foreground: subprocess.Popen[str]) -> None:
+        def ready() -> bool:
+            assert foreground.poll() is None, foreground.communicate()[0]
+            return self.run("status").returncode == 0
+
+        wait_until(ready, 300, every_s=1)
+
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
         return answer
@@ -115,14 +122,14 @@ def test_a_detached_stack_comes_up_mends_itself_and_goes_down(machine: Machine) 
 
 def test_a_stack_that_is_killed_leaves_no_process_and_keeps_its_state(machine: Machine) -> None:
     with machine.start("up") as foreground:
-        wait_until(lambda: machine.run("status").returncode == 0, 300, every_s=1)
+        machine.wait_ready(foreground)
         assert machine.run("clients", "create", "kept").returncode == 0
         os.kill(machine.published()["pid"], signal.SIGKILL)
         machine.assert_nothing_runs()
         foreground.communicate()
 
     with machine.start("up") as foreground:
-        wait_until(lambda: machine.run("status").returncode == 0, 300, every_s=1)
+        machine.wait_ready(foreground)
         assert "kept" in machine.run("clients", "list").stdout
         foreground.send_signal(signal.SIGINT)
         output, _ = foreground.communicate(timeout=90)

@@ -19,7 +19,14 @@ from callytics.errors import StageAbandonedError
 from callytics.ports import Progress
 from tests.integration.runtimes.conftest import SAMPLES, offline_settings
 from workers.runtimes import load
-from workers.runtimes.pyannote import Pyannote
+from workers.runtimes.pyannote import Pyannote  # isort: split
+
+# After our runtime, which prepares the ground for pyannote's import.
+from pyannote.audio.core.task import Problem, Resolution, Specifications
+from pyannote.audio.models.embedding import WeSpeakerResNet34
+from pyannote.core import Annotation, Segment, Timeline
+from pyannote.database.util import load_rttm
+from pyannote.metrics.diarization import DiarizationErrorRate
 
 if TYPE_CHECKING:
     from callytics.ports import Audio
@@ -47,10 +54,6 @@ def diarize(
 
 def diarization_error_rate(found: tuple[SpeakerSegment, ...], duration_s: float) -> float:
     """Against the shipped reference, without a collar."""
-    from pyannote.core import Annotation, Segment, Timeline
-    from pyannote.database.util import load_rttm
-    from pyannote.metrics.diarization import DiarizationErrorRate
-
     (reference,) = load_rttm(SAMPLES / "dialogue.rttm").values()
     annotation = Annotation()
     for one in found:
@@ -172,9 +175,6 @@ def community_pipeline(folder: Path) -> Path:
 
 def untrained_wespeaker() -> dict[str, Any]:
     """A checkpoint as pyannote saves it."""
-    from pyannote.audio.core.task import Problem, Resolution, Specifications
-    from pyannote.audio.models.embedding import WeSpeakerResNet34
-
     torch.manual_seed(0)
     network = WeSpeakerResNet34()
     return {

@@ -31,16 +31,11 @@ def load_whisper(**changes: Any) -> FasterWhisper:
     return model
 
 
-@pytest.fixture(scope="module", params=[1, 4], ids=["one by one", "batched"])
-def whisper(request: pytest.FixtureRequest) -> FasterWhisper:
-    model = load_whisper(batch_size=request.param)
+@pytest.fixture(scope="module")
+def whisper() -> FasterWhisper:
+    model = load_whisper()
     model.warm_up()
     return model
-
-
-@pytest.fixture(scope="module")
-def batched() -> FasterWhisper:
-    return load_whisper()
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +83,9 @@ def test_a_call_is_understood(
 
 
 def test_words_come_in_order_inside_speech_and_with_confidence(
-    batched: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+    whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]
 ) -> None:
-    words = listen(batched, call, speech).words
+    words = listen(whisper, call, speech).words
 
     assert [word.start_s for word in words] == sorted(word.start_s for word in words)
     for word in words:
@@ -105,22 +100,24 @@ def test_words_come_in_order_inside_speech_and_with_confidence(
 
 
 def test_times_count_from_the_start_of_the_audio_although_silence_is_left_out(
-    batched: FasterWhisper, call: "Audio"
+    whisper: FasterWhisper, call: "Audio"
 ) -> None:
     gap_s = 40
     later = np.concatenate(
         [np.zeros(gap_s * SAMPLE_RATE_HZ, np.float32), call[: 9 * SAMPLE_RATE_HZ]]
     )
-    found = listen(batched, later, SileroVoiceActivity().speech(later), language="ko")
+    found = listen(whisper, later, SileroVoiceActivity().speech(later), language="ko")
 
     assert found.words[0].start_s == pytest.approx(gap_s + 1.1, abs=0.5)
     assert text_of(found.words).startswith("안녕하세요")
 
 
-def test_the_same_audio_gives_the_same_words(batched: FasterWhisper, call: "Audio") -> None:
-    start = call[: 15 * SAMPLE_RATE_HZ]
-    first = listen(batched, start, whole(start))
-    assert listen(batched, start, whole(start)) == first
+def test_the_size_of_a_batch_changes_no_word(
+    whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+) -> None:
+    alone = listen(load_whisper(batch_size=1), call, speech, language="ko")
+    together = listen(whisper, call, speech, language="ko")
+    assert text_of(alone.words) == text_of(together.words)
 
 
 def test_no_words_without_speech(whisper: FasterWhisper, wordless: "Audio") -> None:
@@ -138,47 +135,47 @@ def test_no_words_even_where_voice_activity_is_mistaken(
 
 
 def test_hold_music_between_speech_gets_no_words(
-    batched: FasterWhisper, call: "Audio", wordless: "Audio"
+    whisper: FasterWhisper, call: "Audio", wordless: "Audio"
 ) -> None:
     spoken = call[: 8 * SAMPLE_RATE_HZ]
     audio = np.concatenate([spoken, wordless, spoken])
-    found = listen(batched, audio, SileroVoiceActivity().speech(audio), language="ko")
+    found = listen(whisper, audio, SileroVoiceActivity().speech(audio), language="ko")
 
     on_hold = [word for word in found.words if 9 < word.start_s < 37]
     assert on_hold == []
     assert text_of(found.words).count("고객센터") == 2
 
 
-def test_hotwords_are_taken_as_a_hint(batched: FasterWhisper, call: "Audio") -> None:
+def test_hotwords_are_taken_as_a_hint(whisper: FasterWhisper, call: "Audio") -> None:
     start = call[: 9 * SAMPLE_RATE_HZ]
-    found = listen(batched, start, whole(start), language="ko", hotwords=["한빛통신", "김민지"])
+    found = listen(whisper, start, whole(start), language="ko", hotwords=["한빛통신", "김민지"])
     assert "한빛통신" in text_of(found.words)
 
 
 def test_progress_grows_to_nearly_one(
-    batched: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+    whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]
 ) -> None:
     shares: list[float] = []
-    listen(batched, call, speech, language="ko", progress=shares.append)
+    listen(whisper, call, speech, language="ko", progress=shares.append)
     assert shares == sorted(shares)
     assert 0.9 < shares[-1] <= 1.0
 
 
 def test_a_run_that_is_no_longer_wanted_ends(
-    batched: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+    whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]
 ) -> None:
     def abandon(_: float) -> None:
         raise StageAbandonedError
 
     with pytest.raises(StageAbandonedError):
-        listen(batched, call, speech, progress=abandon)
+        listen(whisper, call, speech, progress=abandon)
 
 
-def test_a_result_can_be_told_from_another_models(batched: FasterWhisper) -> None:
-    assert batched.info.name == "whisper-base"
-    assert batched.info.device == "cpu"
-    assert len(batched.info.revision) == 12
-    assert batched.info.settings == {"beam_size": 5, "compute_type": "int8", "batch_size": 4}
+def test_a_result_can_be_told_from_another_models(whisper: FasterWhisper) -> None:
+    assert whisper.info.name == "whisper-base"
+    assert whisper.info.device == "cpu"
+    assert len(whisper.info.revision) == 12
+    assert whisper.info.settings == {"beam_size": 5, "compute_type": "int8", "batch_size": 4}
 
 
 def test_arithmetic_that_the_device_lacks_is_refused_with_what_it_has() -> None:
@@ -192,7 +189,7 @@ def test_automatic_arithmetic_is_the_fastest_of_the_device() -> None:
 
 
 def test_a_folder_of_somebody_elses_is_loaded_by_its_path(
-    batched: FasterWhisper, tmp_path: Path
+    whisper: FasterWhisper, tmp_path: Path
 ) -> None:
     folder = tmp_path / "my-whisper"
     folder.symlink_to(offline_settings().model_dir / "whisper-base")

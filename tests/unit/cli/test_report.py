@@ -127,6 +127,13 @@ def test_a_call_that_has_just_begun_is_shown_too(capsys: pytest.CaptureFixture[s
     assert "queued" in printed(capsys, begun)
 
 
+def test_a_silence_at_the_very_beginning_has_its_time_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    metrics = {**CALL["metrics"], "longest_silence_start_s": 0.0}
+    assert "3.2 s at 0:00" in printed(capsys, {**CALL, "metrics": metrics})
+
+
 def test_a_call_without_speech_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     silent = {
         **CALL,

@@ -37,14 +37,18 @@ def text_of(found: tuple[Word, ...] | list[Word]) -> str:
     return " ".join(word.text for word in found)
 
 
-@pytest.mark.parametrize(("no_speech", "log_probability"), [(0.7, -1.1), (0.95, -0.3), (0.1, -1.5)])
+@pytest.mark.parametrize(
+    ("no_speech", "log_probability"), [(0.72, -0.84), (0.95, -0.3), (0.1, -1.5)]
+)
 def test_text_out_of_silence_is_not_believed(no_speech: float, log_probability: float) -> None:
     made_up = "시청해 주셔서 감사합니다"
     found = segment(made_up, no_speech=no_speech, log_probability=log_probability)
     assert not is_credible(found)
 
 
-@pytest.mark.parametrize(("no_speech", "log_probability"), [(0.72, -0.87), (0.19, -1.07)])
+@pytest.mark.parametrize(
+    ("no_speech", "log_probability"), [(0.45, -0.95), (0.71, -0.28), (0.19, -1.07)]
+)
 def test_noisy_speech_is_believed(no_speech: float, log_probability: float) -> None:
     found = segment("네 알겠습니다", no_speech=no_speech, log_probability=log_probability)
     assert is_credible(found)

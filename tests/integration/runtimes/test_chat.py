@@ -1,0 +1,230 @@
+"""The OpenAI protocol: against a scripted server, and against the real engine with real models."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from callytics.domain.excerpt import Line
+from callytics.domain.transcript import Role
+from callytics.embedded.parts import llm_engine
+from callytics.embedded.process import free_port, running
+from callytics.errors import ConfigurationError, ModelUnavailableError, RetryableStageError
+from callytics.model_files import resolve
+from callytics.services.summary import Source, SummaryOptions, summarise
+from callytics.settings import LlmSettings, Settings
+from tests.support.chat_server import ChatServer, chat_server
+from tests.support.waiting import wait_until
+from workers.runtimes import load
+from workers.runtimes.chat import OpenAiChat
+
+HELLO = [{"role": "user", "content": "안녕하세요, 박준호입니다."}]
+PLUMBING = "smollm2-135m-instruct-q4_1"
+
+
+def chat_at(base_url: str | None, model: str = "small-chat", **options: Any) -> OpenAiChat:
+    settings = Settings(
+        llm=LlmSettings(base_url=base_url, api_key=SecretStr("secret-key")),
+        models={"summarize": {"runtime": "openai", "model": model, "options": options}},
+    )
+    chat = load("summarize", settings)
+    assert isinstance(chat, OpenAiChat)
+    return chat
+
+
+def complete(chat: OpenAiChat, timeout_s: float = 10) -> Any:
+    return chat.complete(HELLO, max_tokens=5, temperature=0.2, timeout_s=timeout_s)
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with chat_server() as script:
+        script.says("네.")
+        yield script
+
+
+def test_asks_and_answers_as_the_protocol_says(server: ChatServer) -> None:
+    answer = complete(chat_at(server.base_url))
+    assert (answer.text, answer.finish_reason) == ("네.", "stop")
+    assert (answer.prompt_tokens, answer.output_tokens) == (7, 3)
+    [request] = server.asked
+    assert request == {
+        "model": "small-chat",
+        "messages": HELLO,
+        "max_tokens": 5,
+        "temperature": 0.2,
+    }
+    assert server.keys == ["Bearer secret-key"]
+
+
+def test_sends_what_the_server_wants_beside_the_protocol(server: ChatServer) -> None:
+    chat = chat_at(server.base_url, extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+    complete(chat)
+    assert server.asked[0]["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_thoughts_are_no_part_of_the_answer(server: ChatServer) -> None:
+    server.says("<think>\n고객이 인사했다.\n</think>\n\n네.")
+    assert complete(chat_at(server.base_url)).text == "네."
+
+
+def test_no_configured_server_is_a_matter_of_settings() -> None:
+    with pytest.raises(ConfigurationError, match="callytics up"):
+        chat_at(None)
+
+
+def test_a_server_that_is_not_there_is_worth_another_try() -> None:
+    with pytest.raises(RetryableStageError, match=r"127\.0\.0\.1:\d+ cannot be reached") as caught:
+        complete(chat_at(f"http://127.0.0.1:{free_port()}/v1"))
+    assert caught.value.code == "model_unavailable"
+
+
+def test_a_server_that_hangs_is_given_up_in_time(server: ChatServer) -> None:
+    server.silent = True
+    with pytest.raises(ModelUnavailableError, match=r"within 0\.2 s"):
+        complete(chat_at(server.base_url), timeout_s=0.2)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (400, "longer than its context"),
+        (401, "CALLYTICS_LLM__API_KEY"),
+        (404, "CALLYTICS_MODELS__SUMMARIZE__MODEL"),
+        (429, "busy"),
+        (500, "HTTP 500"),
+        (503, "loading"),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_quotes_nothing(
+    server: ChatServer, status: int, hint: str
+) -> None:
+    server.status = status
+    server.body = {"error": {"message": "bad prompt: 안녕하세요, 박준호입니다. secret-key"}}
+    with pytest.raises(ModelUnavailableError, match=hint) as caught:
+        complete(chat_at(server.base_url))
+    told = repr(caught.value) + str(caught.value.as_problem())
+    assert "박준호" not in told
+    assert "secret-key" not in told
+    assert caught.value.__cause__ is None
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("body", [{"choices": []}, {"choices": None}, {}])
+def test_an_answer_without_a_choice_is_none(server: ChatServer, body: Any) -> None:
+    server.body = body
+    with pytest.raises(ModelUnavailableError):
+        complete(chat_at(server.base_url))
+
+
+def engine(model: str, port: int) -> list[str]:
+    """The command that serves `model`."""
+    folder = resolve(model, Settings())
+    [gguf] = Path(folder).glob("*.gguf")
+    return list(llm_engine(gguf, alias=model, port=port).command)
+
+
+def healthy(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def gone(port: int) -> bool:
+    try:
+        httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False)
+    except httpx.ConnectError:
+        return True
+    except httpx.TransportError:
+        pass
+    return False
+
+
+@pytest.mark.models
+def test_the_engine_dies_with_its_parent() -> None:
+    port = free_port()
+    # A parent in between, which is killed as hard as a parent can be.
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()",
+            *engine(PLUMBING, port),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: healthy(port), 60)
+    finally:
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+    wait_until(lambda: gone(port), 20)
+
+
+@pytest.mark.models
+def test_the_engine_ends_when_it_is_told_to() -> None:
+    port = free_port()
+    with subprocess.Popen(engine(PLUMBING, port), stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: healthy(port), 60)
+        process.terminate()
+        assert process.wait(20) == -signal.SIGTERM
+    assert gone(port)
+
+
+@pytest.mark.models
+def test_a_file_that_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
+    rubbish = tmp_path / "rubbish.gguf"
+    rubbish.write_bytes(b"GGUF, not")
+    command = llm_engine(rubbish, alias="m", port=free_port()).command
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "cannot be served" in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def small_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAiChat]:
+    """The offline preset's own model on a real engine, warm."""
+    model = Settings(preset="offline").models.summarize.model
+    folder = resolve(model, Settings())
+    [gguf] = Path(folder).glob("*.gguf")
+    process = llm_engine(gguf, alias=model, port=(port := free_port()))
+    with running(process, tmp_path_factory.mktemp("engine") / "log", timeout_s=120):
+        chat = chat_at(f"http://127.0.0.1:{port}/v1", model)
+        chat.warm_up()
+        yield chat
+
+
+@pytest.mark.models
+def test_the_engine_answers_and_counts(small_chat: OpenAiChat) -> None:
+    answer = small_chat.complete(HELLO, max_tokens=3, temperature=0.0, timeout_s=60)
+    assert answer.text
+    assert answer.finish_reason == "length"
+    assert answer.output_tokens == 3
+    assert answer.prompt_tokens > 3
+    assert small_chat.info.revision != "unpinned"
+
+
+@pytest.mark.models
+def test_a_real_model_says_what_was_asked_and_done(small_chat: OpenAiChat) -> None:
+    said = [
+        (Role.AGENT, "안녕하세요, 두레도시락 상담원 김아름입니다. 무엇을 도와드릴까요?"),
+        (Role.CUSTOMER, "내일 점심 도시락 주문을 취소하고 싶어서요."),
+        (Role.AGENT, "네, 오전이라 수수료 없이 주문 취소해 드렸습니다."),
+        (Role.CUSTOMER, "네, 감사합니다."),
+    ]
+    lines = [Line(role=role, text=text) for role, text in said]
+    found = summarise(small_chat, lines, "ko", SummaryOptions())
+    assert found.source is Source.MODEL
+    assert "도시락" in found.text
+    assert "취소" in found.text
+    assert found.checks["passed"] is True
+    assert found.seconds > 0
