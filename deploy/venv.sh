@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 # Where pip has been told to look, on the command line's behalf or in a file; nothing if nowhere.
 pip_setting() {
-    .venv/bin/pip config get ":env:.$1" 2>/dev/null || .venv/bin/pip config get "global.$1" 2>/dev/null || true
+    .venv/bin/python -m pip config get ":env:.$1" 2>/dev/null ||
+        .venv/bin/python -m pip config get "global.$1" 2>/dev/null || true
 }
 
 # uv does not read pip's configuration: say the same in its own words.
@@ -40,7 +41,7 @@ install() {
 }
 
 uv_install() { .venv/bin/uv pip install --quiet --no-deps -r requirements.lock -e .; }
-pip_install() { .venv/bin/pip install -qq --disable-pip-version-check "$@"; }
+pip_install() { .venv/bin/python -m pip install -qq --disable-pip-version-check "$@"; }
 
 lock() {
     configure_uv

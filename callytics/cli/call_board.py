@@ -72,7 +72,8 @@ class CallBoard:
             return ""
         took = stage.get("run_s")
         if stage["status"] == "running":
-            took = monotonic() - self._running_since[title, name]
+            # It may be drawn, by a thread, a moment before its start is noted.
+            took = monotonic() - self._running_since.get((title, name), monotonic())
         share = stage.get("progress") if stage["status"] == "running" else None
         return MARKS[stage["status"]] + _seconds(took) + (f" {share:.0%}" if share else "")
 

@@ -12,7 +12,7 @@ from callytics.cli import local
 from callytics.cli.console import colored, print_json, print_table, say
 from callytics.cli.options import ApiUrl, AsClient, Json, Yes
 from callytics.cli.problems import CommandError
-from callytics.cli.report import STATUS_STYLES, clock, print_report
+from callytics.cli.report import STATUS_STYLES, clock, print_report, when
 from callytics.domain.job import JobStatus
 from callytics.domain.stages import Stage
 
@@ -79,7 +79,7 @@ def _print_calls(calls: Iterable[Mapping[str, Any]]) -> None:
             (
                 call["call_id"],
                 colored(call["status"], STATUS_STYLES.get(call["status"], "")),
-                call["created_at"],
+                when(call["created_at"]),
                 clock(call.get("duration_s")),
                 call.get("consultation_id"),
             )

@@ -8,6 +8,7 @@ import typer
 from callytics.cli import local
 from callytics.cli.console import colored, print_json, print_plain, print_table, say
 from callytics.cli.options import Json
+from callytics.cli.report import when
 from callytics.domain.scopes import Scope
 
 app = typer.Typer(no_args_is_help=True)
@@ -121,7 +122,7 @@ def list_(*, as_json: Json = False) -> None:
                 "enabled" if client["enabled"] else colored("disabled", "red"),
                 " ".join(client["scopes"]),
                 client["rate_limit_per_minute"],
-                client["created_at"],
+                when(client["created_at"]),
             )
             for client in found
         ),

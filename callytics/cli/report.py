@@ -1,6 +1,7 @@
 """A call's result as a person reads it: what was said, by whom, in which mood, and how it all ran."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from callytics.cli.console import READING_WIDTH, colored, stdout
@@ -184,3 +185,8 @@ def _seconds(value: float | None) -> str:
 def clock(seconds: float | None) -> str:
     """Minutes and seconds, as a player shows them."""
     return "" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def when(time: str) -> str:
+    """An RFC 3339 time as this machine's clock shows it."""
+    return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -43,8 +43,8 @@ class StackBoard:
         return bool(self.parts) and all(part.state == "ready" for part in self.parts.values())
 
     def on_event(self, event: "Event") -> None:
-        self.parts[event.part] = event
         self._since[event.part] = monotonic() - event.seconds
+        self.parts[event.part] = event
         if event.detail:
             say(f"{event.part} {event.state}: {event.detail}", "red")
         elif event.state == "ready" and not self.drawn:
@@ -69,7 +69,7 @@ class StackBoard:
         from rich.text import Text
 
         parts = Table(box=None, show_header=False, pad_edge=False)
-        for part in self.parts.values():
+        for part in list(self.parts.values()):  # a copy: a thread draws while others come
             parts.add_row(_mark(part.state), part.part, part.state, self._seconds(part))
         models = Table(box=None, show_header=False, pad_edge=False)
         for stage, model in self.models.items():
@@ -102,7 +102,14 @@ def live(board: StackBoard, settings: "Settings") -> Iterator[Callable[[], None]
         Thread(target=_watch_models, args=(settings, board.on_models, over), daemon=True).start()
         if stderr().is_terminal:
             display.enter_context(_drawn(board))
+        display.callback(_look_once_more, board, settings)
         yield display.close
+
+
+def _look_once_more(board: StackBoard, settings: "Settings") -> None:
+    """The last picture of a stack that is ready shows every model ready, too."""
+    if board.ready:
+        board.on_models(read_models(settings))
 
 
 @contextmanager

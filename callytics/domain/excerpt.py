@@ -10,46 +10,57 @@ from dataclasses import dataclass, replace
 
 from callytics.domain.transcript import Role
 
-# Phrases that tell nothing of the matter; Korean without spaces.
-_SMALL_TALK = re.compile(
-    r"([가-힣A-Za-z]*(센터|상담[사원팀][가-힣]{0,4}|담당[가-힣]{0,5}))(입니다|이에요)|여보세요|안녕하(세요|십니까)|반갑습니다|(정말|너무|대단히)?(감사|고맙|고마워)(합니다|해요|드립니다|습니다|요)?"
-    r"|좋은하루[가-힣]*|수고(하|많)[가-힣]*|축하(드|합)[가-힣]*|행복하[가-힣]*"
-    r"|(무엇을|어떻게|뭘|더)?도와드릴까요|어떤(문의|도움|일)[가-힣]*|더?(궁금|필요)하신[가-힣]*"
-    r"|불편을?(드려|끼쳐)서?|(정말|너무|대단히)?죄송(합니다|해요)|(많이|정말)?(놀라|힘드|당황스러우|속상하)셨[가-힣]*"
-    r"|(잠시|조금)만(요)?|기다려주?(세요|시겠[가-힣]*|셔서)|(바로)?(확인|조회)(을|를)?해?(보|드리)?겠습니다"
-    r"|확인(되었|됐|했)습니다|(잘)?(알겠|알았)(습니다|어요)|그렇(군요|죠)|그러(셨|시)군요|다행이(네요|에요)"
-    r"|(그렇게|그럼)?(그렇게)?해주세요|(괜찮|좋)(아요|습니다|네요)|괜찮으(십니까|세요|신가요)|고객님|아니[요오]|맞(아요|습니다|네요)"
-    r"|hello|hi\b|good (morning|afternoon|evening)|thanks?( you)?( so much| a lot)?( for calling)?|you're welcome"
-    r"|how (can|may) i help( you)?|one moment|please hold|bear with me|have a \w+ day|(good)?bye"
-    r"|(i'm|i am)( so| very)? sorry( about that| to hear that)?|anything else|great|okay|ok\b|sure\b|yes\b|no\b",
-    re.IGNORECASE,
+
+def _any(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+# Korean is compared without spaces (_joined).
+_SMALL_TALK = _any(
+    r"[가-힣a-z]{0,15}(센터|상담[사원팀][가-힣]{0,4}|담당[가-힣]{0,5})(입니다|이에요)",
+    r"여보세요|안녕하(세요|십니까)|반갑습니다",
+    r"(정말|너무|대단히)?(감사|고맙|고마워)(합니다|해요|드립니다|습니다|요)?",
+    r"좋은하루[가-힣]*|수고(하|많)[가-힣]*|축하(드|합)[가-힣]*|행복하[가-힣]*",
+    r"(무엇을|어떻게|뭘|더)?도와드릴까요|어떤(문의|도움|일)[가-힣]*|더?(궁금|필요)하신[가-힣]*",
+    r"불편을?(드려|끼쳐)서?|(정말|너무|대단히)?죄송(합니다|해요)",
+    r"(많이|정말)?(놀라|힘드|당황스러우|속상하)셨[가-힣]*",
+    r"(잠시|조금)만(요)?|기다려주?(세요|시겠[가-힣]*|셔서)",
+    r"(바로)?(확인|조회)(을|를)?해?(보|드리)?겠습니다|확인(되었|됐|했)습니다",
+    r"(잘)?(알겠|알았)(습니다|어요)|그렇(군요|죠)|그러(셨|시)군요|다행이(네요|에요)",
+    r"(그렇게|그럼)?(그렇게)?해주세요|(괜찮|좋)(아요|습니다|네요)|괜찮으(십니까|세요|신가요)",
+    r"고객님|아니[요오]|맞(아요|습니다|네요)",
+    r"hello|hi\b|good (morning|afternoon|evening)|(good)?bye|have a \w+ day",
+    r"thanks?( you)?( so much| a lot)?( for calling)?|you're welcome",
+    r"how (can|may) i help( you)?|one moment|please hold|bear with me|anything else",
+    r"(i'm|i am)( so| very)? sorry( about that| to hear that)?|great|okay|(ok|sure|yes|no)\b",
 )
-_WHO_ARE_YOU = re.compile(
-    r"(성함|이름|생년월일|연락처|번호|주소|호수|이메일).{0,12}(말씀|알려|불러|부탁|되(세요|시|십)|뭐)"
-    r"|your (full |first |last )?(name|address|phone|number|date of birth|email|account)|(invoice|order) number",
-    re.IGNORECASE,
+_WHO_ARE_YOU = _any(
+    r"(성함|이름|생년월일|연락처|번호|주소|호수|이메일).{0,12}(말씀|알려|불러|부탁|되(세요|시|십)|뭐)",
+    r"your (full |first |last )?(name|address|phone|number|date of birth|email|account)",
+    r"(invoice|order) number",
 )
-_ASKS = re.compile(
-    r"싶|려고|려는|나요|까요|[는은]데요|주세요|주실|달라|안되|안돼|못|어떻게|언제|얼마|뭐가|문의|신청|취소|해지|변경|환불|고장|잘못|이상"
-    r"|\?|need|want|would like|can (i|you)|could|how|when|why|problem|wrong|not work",
-    re.IGNORECASE,
+_ASKS = _any(
+    r"싶|려고|려는|나요|까요|[는은]데요|주세요|주실|달라|안되|안돼|못|어떻게|언제|얼마|뭐가",
+    r"문의|신청|취소|해지|변경|환불|고장|잘못|이상|\?",
+    r"need|want|would like|can (i|you)|could|how|when|why|problem|wrong|not work",
 )
-_ACTS = re.compile(
-    r"(접수|예약|변경|신청|처리|발송|등록|환불|적용|연장|취소|교환|발급|전달|조치|방문|보내|안내|요청|정지|도와|할인|추천).{0,12}"
-    r"(드리|드렸|드릴|되|됐|됩|했|합|하겠|가능|예정)|(하|오)시면|필요합니다|가능합니다"
-    r"|i('ve| have| will|'ll)|we('ve| have| will|'ll)|you (can|need)|refund|booked|scheduled|sent",
-    re.IGNORECASE,
+_ACTS = _any(
+    r"(접수|예약|변경|신청|처리|발송|등록|환불|적용|연장|취소|교환|발급|전달|조치|방문|보내|안내|요청|정지|도와"
+    r"|할인|추천).{0,12}(드리|드렸|드릴|되|됐|됩|했|합|하겠|가능|예정)",
+    r"(하|오)시면|필요합니다|가능합니다",
+    r"(i|we)('ve|'ll| have| will)|you (can|need)|refund|booked|scheduled|sent",
 )
 _SENTENCE = re.compile(r"[^.?!。？！]+[.?!。？！]*\s*")
+_BETWEEN_SYLLABLES = re.compile(r"(?<=[가-힣])\s+(?=[가-힣])")
 _NOT_LETTERS = re.compile(r"[\W_]+")
 _SOMETHING = 6
-"""Letters that must be left of a sentence without its phrases, for it to tell anything."""
+"""Letters that must be left of a sentence without small talk, for it to tell anything."""
+
+_LONG = 500
+"""Characters from which on a sentence is no small talk, and not looked at to its end."""
 
 _SHORT_REPLY = 40
 """Characters of a turn that may be no more than a name or a number."""
-
-CUSTOMERS_SHARE = 1 / 3
-"""Share of an excerpt that the customer's lines may take before the agent's are in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +75,8 @@ def excerpt(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
     """The lines that tell what was asked and done, in order, of at most `limit` characters in all.
 
     Lines are taken whole: of the customer's the first and those that ask, of the agent's those that
-    act, from the last one back. Only a line that is too long by itself is cut, between words.
+    act, from the last one back. Only a line that is too long by itself is cut, between words. Neither
+    side leaves the other without room.
     """
     telling = [index for index, tells_something in enumerate(_telling(lines)) if tells_something]
     wishes = [index for index in telling if lines[index].role is not Role.AGENT]
@@ -72,7 +84,8 @@ def excerpt(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
     wishes = wishes[:1] + sorted(wishes[1:], key=lambda index: not asks(lines[index].text))
     answers.sort(key=lambda index: not acts(lines[index].text))
     taken: dict[int, Line] = {}
-    _take(lines, wishes, taken, int(limit * CUSTOMERS_SHARE))
+    _take(lines, wishes[:1], taken, limit // 2)
+    _take(lines, wishes, taken, limit // 3)
     _take(lines, answers, taken, limit)
     _take(lines, wishes, taken, limit)
     return tuple(taken[index] for index in sorted(taken))
@@ -93,18 +106,21 @@ def asks(sentence: str) -> bool:
 
 
 def acts(sentence: str) -> bool:
-    """Whether an agent's sentence seems to say what is done, or what the customer can do."""
-    return bool(_ACTS.search(_joined(sentence))) and not sentence.endswith("?")
+    """Whether an agent's sentence seems to say or offer what is done, or what the customer can do."""
+    return bool(_ACTS.search(_joined(sentence)))
 
 
 def tells(sentence: str) -> bool:
     """Whether the sentence says more than greetings, thanks and the like."""
+    if len(sentence) > _LONG:
+        return True
     rest = _SMALL_TALK.sub("", _joined(sentence))
     return len(_NOT_LETTERS.sub("", rest)) >= _SOMETHING and not _WHO_ARE_YOU.search(sentence)
 
 
 def shortened(text: str, limit: int) -> str:
     """The words at the start of `text` that fit into `limit` characters; none is cut but a huge one."""
+    text = text.strip()
     if len(text) <= limit:
         return text
     words = text[: limit + 1].rsplit(maxsplit=1)[0]
@@ -119,7 +135,7 @@ def _telling(lines: Sequence[Line]) -> list[bool]:
         parts = sentences(line.text)
         reply = asked_who and len(line.text) <= _SHORT_REPLY and "?" not in line.text
         found.append(not reply and any(map(tells, parts[index == 0 :])))
-        asked_who = any(_WHO_ARE_YOU.search(part) for part in parts)
+        asked_who = any(_WHO_ARE_YOU.search(part[:_LONG]) for part in parts)
     return found
 
 
@@ -135,5 +151,5 @@ def _take(lines: Sequence[Line], wanted: Sequence[int], taken: dict[int, Line], 
 
 
 def _joined(sentence: str) -> str:
-    """Korean without spaces, which recognisers set as they like; other languages as they are."""
-    return re.sub(r"(?<=[가-힣])\s+(?=[가-힣])", "", sentence)
+    """Korean without spaces, which recognisers set as they like; of a text without end its start."""
+    return _BETWEEN_SYLLABLES.sub("", sentence[:_LONG])

@@ -4,7 +4,6 @@ Whisper fills what it cannot hear with likely text, and repeats itself when it i
 on what it returns: the segment's own scores, repetition, and whether anybody spoke at that time.
 """
 
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ WORTHLESS_LOG_PROBABILITY = -1.2
 bounds; silence, noise, ringing and music all did (Whisper base)."""
 
 COMPRESSION_RATIO = 2.4
-"""Text that zlib packs better than this repeats itself; half a minute of spoken Korean gives 1.5."""
+"""Text that packs better than this repeats itself; half a minute of spoken Korean gives 1.5."""
 
 SPEECH_MARGIN_S = 0.3
 """How far a word may reach beyond detected speech: word times are about that exact."""
@@ -34,11 +33,15 @@ PHRASE_REPEATS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecognisedSegment:
-    """Words that a recogniser gave together, with its scores of them."""
+    """Words that a recogniser gave together, with its scores of them.
+
+    `compression_ratio`: bytes of the decoded text by bytes of its zlib form.
+    """
 
     words: tuple[Word, ...]
     no_speech_probability: float
     mean_log_probability: float
+    compression_ratio: float
 
 
 def spoken_words(
@@ -53,7 +56,7 @@ def is_credible(segment: RecognisedSegment) -> bool:
     """False for text out of silence and for text that is little but repetition."""
     return (
         not _is_silence(segment.no_speech_probability, segment.mean_log_probability)
-        and compression_ratio(segment.words) <= COMPRESSION_RATIO
+        and segment.compression_ratio <= COMPRESSION_RATIO
     )
 
 
@@ -63,12 +66,6 @@ def _is_silence(no_speech: float, log_probability: float) -> bool:
         or log_probability < WORTHLESS_LOG_PROBABILITY
         or (no_speech > NO_SPEECH_PROBABILITY and log_probability < LOG_PROBABILITY)
     )
-
-
-def compression_ratio(words: Sequence[Word]) -> float:
-    """Bytes of the words' text by bytes of its zlib form; below 1 for short text."""
-    text = " ".join(word.text for word in words).encode()
-    return len(text) / len(zlib.compress(text))
 
 
 def within_speech(words: Sequence[Word], speech: Sequence[Interval]) -> list[Word]:

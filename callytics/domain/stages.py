@@ -59,9 +59,7 @@ class StageSpec:
 
 
 PIPELINE: tuple[StageSpec, ...] = (
-    StageSpec(
-        stage=Stage.PREPROCESS, queue=Queue.AUDIO, needs=(), time_limit_s=900
-    ),
+    StageSpec(stage=Stage.PREPROCESS, queue=Queue.AUDIO, needs=(), time_limit_s=900),
     StageSpec(
         stage=Stage.DIARIZE,
         queue=Queue.DIARIZE,

@@ -21,7 +21,7 @@ from callytics.domain.summary_checks import (
 from callytics.domain.summary_wording import Quote, Wording
 from callytics.domain.transcript import Role
 
-PROMPT_VERSION = "slots-1"
+PROMPT_VERSION = "slots-2"
 """Changes with everything that changes what a model is asked or how its answer is read."""
 
 MOST_PHRASES = 3
@@ -63,16 +63,16 @@ def prompt(lines: Sequence[Line], language: str | None, limit: int) -> list[Mess
 
 
 def once_more(
-    messages: Sequence[Message], answer: str, failed: Iterable[Check], language: str | None
+    messages: Sequence[Message], failed: Iterable[Check], language: str | None
 ) -> list[Message]:
-    """The messages that ask again after `answer`, with the reasons named."""
+    """The messages that ask again, with the reasons named.
+
+    The answer that failed is not shown: small models repeat what they see.
+    """
     wording = summary_wording.of(language)
     reasons = dict.fromkeys(wording.reasons[check] for check in failed)
-    return [
-        *messages,
-        _message("assistant", answer),
-        _message("user", " ".join([wording.once_more, *reasons])),
-    ]
+    last = messages[-1]["content"]
+    return [*messages[:-1], _message("user", f"{last}\n({' '.join(reasons)})")]
 
 
 def read(
@@ -91,7 +91,7 @@ def read(
     conversation = "\n".join(line.text for line in lines)
     asked = wording.phrase(_slot(answer, wording.asked)) or ""
     phrases = _phrases(_slot(answer, wording.done), wording, whole=finished)
-    done = _worth_telling(phrases, asked, conversation, wording)
+    done = _worth_telling(phrases, asked, conversation)
     text = wording.compose(asked, done) if asked and done else " ".join(answer.split())
     candidate = Candidate(
         text=text,
@@ -112,7 +112,7 @@ def quoted(lines: Sequence[Line], language: str | None) -> str:
     first = next(filter(None, wishes), [])
     asked = next(filter(asks, first), next(iter(first), None))
     answers = _telling(line for line in lines if line.role is not Role.CUSTOMER)[::-1]
-    done = next((said for said in answers if acts(said) and said != asked), None)
+    done = next((said for said in answers if acts(said) and not _is_question(said)), None)
     if not (asked or done):
         return wording.no_matter
     quote = Quote(
@@ -129,20 +129,22 @@ def _message(role: str, content: str) -> Message:
 
 def _shown(lines: Sequence[Line], wording: Wording) -> str:
     """What each side said, without small talk; where nobody knows the sides, in the order spoken."""
-    sides = {
-        wording.customer: [line for line in lines if line.role is Role.CUSTOMER],
-        wording.agent: [line for line in lines if line.role is Role.AGENT],
-    }
-    if not all(sides.values()):
-        sides = {wording.anybody: list(lines)}
-    return "\n".join(
-        f"{name}: {' '.join(_telling(said) or [line.text for line in said])}"
-        for name, said in sides.items()
-    )
+    wishes = _telling(line for line in lines if line.role is Role.CUSTOMER)
+    answers = _telling(line for line in lines if line.role is Role.AGENT)
+    if not (wishes and answers):
+        said = _telling(lines) or [line.text for line in lines]
+        return f"{wording.anybody}: {' '.join(said)}"
+    # What the agent asks is not what is done, unless it is an offer.
+    informing = [said for said in answers if acts(said) or not _is_question(said)] or answers
+    return f"{wording.customer}: {' '.join(wishes)}\n{wording.agent}: {' '.join(informing)}"
 
 
 def _telling(lines: Iterable[Line]) -> list[str]:
     return [part for line in lines for part in sentences(line.text) if tells(part)]
+
+
+def _is_question(sentence: str) -> bool:
+    return sentence.endswith(("?", "？"))
 
 
 def _slot(answer: str, label: str) -> str:
@@ -159,9 +161,7 @@ def _phrases(slot: str, wording: Wording, *, whole: bool) -> list[str]:
     return [phrase for phrase in phrases if phrase and len(phrase) <= LONGEST_PHRASE]
 
 
-def _worth_telling(
-    phrases: Sequence[str], asked: str, conversation: str, wording: Wording
-) -> list[str]:
+def _worth_telling(phrases: Sequence[str], asked: str, conversation: str) -> list[str]:
     """The phrases that rest on the conversation and say something new, a few of them."""
     kept: list[str] = []
     for phrase in phrases:

@@ -6,19 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import groupby
 
 from callytics.domain.numerals import unsaid_numbers
 
 LONGEST_COPY = 25
 """Characters in a row that may be the conversation's own."""
 
-LONGEST_ECHO = 14
-"""The same for the prompt, where the conversation has them not."""
+LONGEST_ECHO, LONGEST_LATIN_ECHO = 10, 24
+"""Letters in a row that may be the prompt's and not the conversation's."""
 
 SHORTEST, LONGEST = 10, 160
 MOST_SENTENCES = 2
-UNGROUNDED_SHARE = 0.25
-"""Share of the content words that may be the summary's own: `중단` for `끊겨서`, say."""
 
 
 class Check(StrEnum):
@@ -43,7 +42,7 @@ class Check(StrEnum):
     NAMES = "names"
     """Every name is in the conversation."""
     GROUNDED = "grounded"
-    """Nearly all content words are in the conversation."""
+    """Every content word is in the conversation, or only names the kind of a matter."""
     ASKED_AND_DONE = "asked_and_done"
     """It says what was asked and what was done, with words of the conversation in each."""
 
@@ -113,13 +112,12 @@ OWN_SCRIPT_SHARE = 0.7
 def _language(candidate: Candidate) -> bool:
     """Words of another script are fine where the conversation has them: names, addresses."""
     script = _SCRIPTS.get(candidate.language, _LATIN)
-    words = _WORD.findall(candidate.text)
-    said = _plain(candidate.conversation)
-    strange = [word for word in words if not script.search(word) and not word.isdigit()]
     letters = [letter for letter in candidate.text if letter.isalpha()]
     own = sum(bool(script.match(letter)) for letter in letters)
-    foreign = [word for word in strange if _plain(word) not in said]
-    return bool(letters) and own >= OWN_SCRIPT_SHARE * len(letters) and not foreign
+    runs = groupby(candidate.text, key=lambda sign: sign.isalpha() and not script.match(sign))
+    said = _plain(candidate.conversation)
+    foreign = ["".join(signs) for is_foreign, signs in runs if is_foreign]
+    return own > OWN_SCRIPT_SHARE * len(letters) and all(_plain(run) in said for run in foreign)
 
 
 _LABEL = re.compile(
@@ -134,8 +132,9 @@ def _no_labels(candidate: Candidate) -> bool:
 
 
 def _no_echo(candidate: Candidate) -> bool:
-    prompt, said = _plain(candidate.prompt), _plain(candidate.conversation)
-    return not any(run in prompt and run not in said for run in _runs(candidate.text, LONGEST_ECHO))
+    prompt, said, text = map(_plain, (candidate.prompt, candidate.conversation, candidate.text))
+    longest = LONGEST_ECHO if candidate.language in _SCRIPTS else LONGEST_LATIN_ECHO
+    return not any(run in prompt and run not in said for run in _windows(text, longest + 1))
 
 
 def _own_words(candidate: Candidate) -> bool:
@@ -153,7 +152,7 @@ def _numbers(candidate: Candidate) -> bool:
 
 
 _TITLED = re.compile(
-    r"([가-힣]{2,4})\s?(?:님|씨|교수|의사|원장|기사|팀장|과장|대리|사원|담당)(?![가-힣]{2})|상담[사원]\s([가-힣]{2,4})"
+    r"([가-힣]{2,4})\s?(?:고객님|님|씨|교수|의사|원장|기사|팀장|과장|대리|사원|담당)(?![가-힣]{2})|상담[사원]\s([가-힣]{2,4})"
 )
 _COMPANY = re.compile(
     r"([가-힣A-Za-z]{2,})(?:통신|은행|카드|보험|병원|의원|항공|택배|렌탈|렌터카|모바일|전자|증권|마트|백화점|센터|대학교"
@@ -172,8 +171,7 @@ def _names(candidate: Candidate) -> bool:
 
 def _grounded(candidate: Candidate) -> bool:
     words = content_words(candidate.text)
-    strange = [word for word in words if not said_in(word, candidate.conversation)]
-    return len(strange) <= UNGROUNDED_SHARE * len(words)
+    return all(_names_a_kind(word) or said_in(word, candidate.conversation) for word in words)
 
 
 def _asked_and_done(candidate: Candidate) -> bool:
@@ -197,48 +195,74 @@ CHECKS: Mapping[Check, Callable[[Candidate], bool]] = {
     Check.ASKED_AND_DONE: _asked_and_done,
 }
 
-REPORT_WORDS = frozenset(
-    "고객 고객님 상담 상담사 상담원 문의 문의하여 요청 요청하여 신청 접수 처리 안내 설명 확인 전달 약속 답변 진행 완료 예정 가능 불가"
-    " 방법 절차 관련 내용 사항 이유 경우 여부 상황 상태 문제 조치 도움 이용 제공 통보 대한 대해 위해 통해 따라 따른 후 및 등 또는 함 됨"
-    " 신고 항의 불만 발송 등록 연락 전화 담당자".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+REPORT_WORDS = _words(
+    """
+    고객 고객님 상담 상담사 상담원 담당자 문의 문의하여 요청 요청하여 신청 접수 처리 안내 설명 확인
+    전달 약속 답변 진행 예정 가능 불가 방법 절차 관련 내용 사항 이유 경우 여부 상황 상태 문제 조치
+    도움 이용 제공 통보 신고 항의 불만 발송 등록 연락 전화 대한 대해 위해 통해 따라 따른 후 및 등 또는
+    함 됨
+    """
 )
-"""What a report says in its own words. Nothing that would be a result by itself: no refund, no discount."""
+"""What a report says in its own words."""
+
+KIND_WORDS = _words(
+    """
+    오류 실패 지연 증가 감소 변동 불량 고장 파손 분실 누락 중단 과다 초과 부족 중복 이중 장애 불편
+    기간 시간 시각 일정 날짜 금액 비용 위치 조건 기준 결과 상품 제품 서비스 이용 사용 구매 재구매 조회
+    변경 정보 준비물 선택 가능성 필요 서류 issue problem question details information error failure
+    delay cost price date time status
+    """
+)
+"""What a matter may be called although nobody said so. Nothing that is a result by itself."""
 
 _PARTICLES = re.compile(
-    r"(?:으로|에게|에서|까지|부터|에는|에도|이나|하고|하여|하며|하도록|하기로|하기|되어|되는|된다|하는|했고|했다|합니다|함|됨|해|한|할|된|될|은|는|이|가|을|를|의|에|로|와|과|도|만|나)$"
+    r"(?:으로|에게|에서|까지|부터|에는|에도|이나|하고|하여|하며|하도록|하기로|하기|되어|되는|된다|하는|했고|했다|합니다|했습니다|드립니다|드렸습니다"
+    r"|(?<=[가-힣]{2})(?:고|며|서|던|려고|려는)"
+    r"|함|됨|해|한|할|된|될|은|는|이|가|을|를|의|에|로|와|과|도|만|나)$"
 )
 _STEM = 2
 """Syllables by which a Korean word is known again in another form."""
 
-_SHORT_WORDS = frozenset(
-    "a an the to of for in on at by and or with that this it is was were be been has had have they their his her he she"
-    " them not no as from about after so will would can could asked agent customer caller wanted wants said told who what"
-    " when how why if because also then there one two regarding agreed promised explained offered requested inquired"
-    " confirmed provided informed".split()
+_SHORT_WORDS = _words(
+    """
+    a an the to of for in on at by and or with that this it is was were be been has had have they
+    their his her he she them not no as from about after so will would can could when how why if
+    because also then there one two who what asked agent customer caller wanted wants said told
+    regarding agreed promised explained offered requested inquired confirmed provided informed
+    """
 )
 
 
 def content_words(text: str) -> list[str]:
-    """The words that carry the matter: no report words, particles or numbers."""
+    """The words that carry the matter: no report words, no numbers."""
     found = []
     for word in _WORD.findall(text):
         stem = _PARTICLES.sub("", word) or word
         plain = word.lower() in _SHORT_WORDS or {word, stem} & REPORT_WORDS
-        if not plain and not word.isdigit() and len(stem) > (word < "가"):
+        if not plain and not word[0].isdigit() and len(stem) > (word < "가"):
             found.append(word)
     return found
+
+
+def _names_a_kind(word: str) -> bool:
+    return not KIND_WORDS.isdisjoint({word.lower(), _PARTICLES.sub("", word)})
 
 
 def said_in(word: str, conversation: str) -> bool:
     """Whether the conversation has the word, perhaps in another form."""
     said = _plain(conversation)
     if not re.search(r"[가-힣]", word):
-        return _plain(word)[:5] in said
+        return _plain(word)[: 5 if _LATIN.match(word) else 2] in said
     stem = _PARTICLES.sub("", word) or word
     return (
         stem in said
         or (len(stem) > _STEM and _parts_occur(stem, said))
-        or _letters(stem).removesuffix(_FINAL_M) in _letters(said)  # 보냄 of 보내
+        or _inflected(_letters(stem), _letters(said))
     )
 
 
@@ -249,14 +273,16 @@ def _parts_occur(stem: str, said: str) -> bool:
     )
 
 
+def _inflected(stem: str, said: str) -> bool:
+    """Whether the letters of a verb occur but for its noun's ending: 보냄 of 보내, 끊김 of 끊겨."""
+    verb = stem.removesuffix(_FINAL_M)
+    return any(len(start) >= 2 * _STEM and start in said for start in (verb, verb[:-1]))
+
+
 def _repeats(text: str) -> bool:
     """Whether the model went round in circles: most words come again and again."""
     words = _WORD.findall(text)
     return len(words) > 5 and len(set(words)) < len(words) * 0.6  # noqa: PLR2004
-
-
-def _runs(text: str, length: int) -> list[str]:
-    return _windows(_plain(text), length + 1)
 
 
 def _windows(text: str, length: int) -> list[str]:

@@ -47,7 +47,6 @@ class Wording:
     phrase: Callable[[str], str | None]
     few_words: Callable[[str], str]
     quote: Callable[[Quote], str]
-    once_more: str
     reasons: Mapping[Check, str]
     no_speech: str
     no_matter: str
@@ -61,17 +60,21 @@ def of(language: str | None) -> Wording:
 # --- Korean --------------------------------------------------------------------------------------
 
 _AGENTS_DEEDS = (
-    "안내|설명|접수|신청|처리|예약|변경|취소|해지|환불|교환|발송|전송|전달|등록|정지|연장|할인|적용|지급|보상|확인|약속|요청"
-    "|완료|조치|수리|수거|회수|설치|연결|추천|제공|유지|통보|반환|발급|재발급|지원|상담|검토|조정|수정|재계산|해제|추가|제안|권유|배송"
+    "안내|설명|접수|신청|처리|예약|변경|취소|해지|환불|교환|발송|전송|전달|등록|정지|연장|할인|적용|지급|보상|확인"
+    "|약속|요청|완료|조치|수리|수거|회수|설치|연결|추천|제공|유지|통보|반환|발급|재발급|지원|상담|검토|조정|수정"
+    "|재계산|해제|추가|제안|권유|배송"
 )
 _IS_DEED = re.compile(rf"(?:{_AGENTS_DEEDS})$")
 _OPEN_STEM = re.compile(r"(보내|바꿔|옮겨|알려)$")
 _MADE_NOUN = {"보내": "보냄", "바꿔": "바꿈", "옮겨": "옮김", "알려": "알림"}
-_WISH = re.compile(r"\s?(?:문의|요청|질문)$")
-_SPOKEN_WISH = re.compile(r"(?<=[가-힣])(?<![나까세네예에데거게])요$")
+_WISH = re.compile(r"\s?(?:문의|요청|질문|(?:전화|연락|문의)(?:드렸|했)음)$")
+_PAST = re.compile(r"([가-힣])어요?$")
+_FINAL_SS = 20
+"""The number of ㅆ among Korean's final consonants: 젖었, 됐, 왔."""
+_SPOKEN_WISH = re.compile(r"(?<=[가-힣])요$")
 _POLITE_DEED = re.compile(r"(?<=[가-힣]{2})(?:하|했|합|해\s?드)[가-힣]*(?:니다|게요)$")
 _CLAUSE = re.compile(
-    r"(?:니다|[나까세네예에데거게]요|[인은는던한]가요|죠|[?]|고요|거든요|겠[가-힣]*|[가-힣]지만|[가-힣]면|싶[가-힣]*)$"
+    r"(?:니다|니까|[나까세네예에데거게고든어서]요|[인은는던한]가요|죠|[?]|(?:에도|에서|에게|부터)|겠[가-힣]*|[가-힣]지만|[가-힣]면|싶[가-힣]*)$"
 )
 
 
@@ -97,14 +100,23 @@ def object_particle(noun: str) -> str:
     """을 after a final consonant, 를 else, as the noun is spoken."""
     last = noun.rstrip(".,)'\" ")[-1:]
     if "가" <= last <= "힣":
-        return "을" if (ord(last) - ord("가")) % 28 else "를"
-    return "을" if last.lower() in "013678lmnr" else "를"
+        return "을" if _final(last) else "를"
+    return "을" if last.lower() in set("013678lmnr") else "를"
 
 
 def _korean_phrase(said: str) -> str | None:
-    """`said` as a noun phrase: 접수하겠습니다 is 접수; other sentences are none."""
-    phrase = _POLITE_DEED.sub("", said)
+    """`said` as a noun phrase: 접수하겠습니다 is 접수, 젖었어요 is 젖었음; other sentences are none."""
+    phrase = _PAST.sub(_past_as_noun, _POLITE_DEED.sub("", said))
     return phrase if phrase and not _CLAUSE.search(phrase) else None
+
+
+def _past_as_noun(end: re.Match[str]) -> str:
+    return f"{end[1]}음" if _final(end[1]) == _FINAL_SS else end[0]
+
+
+def _final(syllable: str) -> int:
+    """The number of the syllable's final consonant, 0 if it has none."""
+    return (ord(syllable) - ord("가")) % 28
 
 
 def _last_words(said: str) -> str:
@@ -138,32 +150,36 @@ _KOREAN = Wording(
     examples=(
         Example(
             customer="빌린 책을 못 찾겠어요. 어떻게 해야 하나요? 그럼 책값으로 낼게요.",
-            agent="같은 책을 사서 내시거나 책값 만 팔천 원을 내시면 됩니다. 네, 고지서를 메일로 보내 드렸습니다.",
+            agent="같은 책을 사서 내시거나 책값 만 팔천 원을 내시면 됩니다."
+            " 네, 고지서를 메일로 보내 드렸습니다.",
             asked="대출 도서 분실 처리",
             done="책값 변상 안내, 고지서 메일 발송",
         ),
         Example(
             customer="토요일 수영 강습을 다른 시간으로 옮기고 싶은데요. 네, 네 시 반이 좋아요.",
-            agent="두 시는 정원이 찼고 네 시 반은 두 자리 남아 있습니다. 그럼 토요일 오후 네 시 반으로 옮겨 드렸습니다."
-            " 수영모는 꼭 가져오세요.",
+            agent="두 시는 정원이 찼고 네 시 반은 두 자리 남아 있습니다."
+            " 그럼 토요일 오후 네 시 반으로 옮겨 드렸습니다. 수영모는 꼭 가져오세요.",
             asked="수영 강습 시간 변경",
             done="토요일 오후 네 시 반으로 변경",
         ),
         Example(
             customer="어제 산 우유가 벌써 상했어요. 어떻게 이런 걸 팔아요?",
-            agent="영수증을 매장에 가져오시면 새 제품으로 바꿔 드리겠습니다. 담당자에게도 전달해 두겠습니다.",
+            agent="영수증을 매장에 가져오시면 새 제품으로 바꿔 드리겠습니다."
+            " 담당자에게도 전달해 두겠습니다.",
             asked="구매한 우유 변질 항의",
             done="새 제품 교환 약속, 담당자에게 전달",
         ),
         Example(
             customer="회비가 왜 두 번 빠져나갔는지 궁금해서요. 돌려받을 수 있어요?",
-            agent="카드를 바꾸시면서 이전 카드로도 청구됐습니다. 지금은 전산 점검 중이라 내일 오전에 다시 전화드리겠습니다.",
+            agent="카드를 바꾸시면서 이전 카드로도 청구됐습니다."
+            " 지금은 전산 점검 중이라 내일 오전에 다시 전화드리겠습니다.",
             asked="회비 이중 출금",
             done="이중 청구 이유 설명, 내일 오전 전화 약속",
         ),
         Example(
             customer="놀이공원에 단체 할인으로 들어가려고 하는데요. 열다섯 명이에요.",
-            agent="단체 할인은 스무 명부터라 적용이 어렵습니다. 대신 평일 쿠폰을 쓰시면 삼십 퍼센트 싸게 들어오실 수 있습니다.",
+            agent="단체 할인은 스무 명부터라 적용이 어렵습니다."
+            " 대신 평일 쿠폰을 쓰시면 삼십 퍼센트 싸게 들어오실 수 있습니다.",
             asked="놀이공원 단체 할인",
             done="단체 할인 불가, 평일 쿠폰 이용 안내",
         ),
@@ -172,7 +188,6 @@ _KOREAN = Wording(
     phrase=_korean_phrase,
     few_words=_last_words,
     quote=_quote_korean,
-    once_more="다시 두 줄로 적는다.",
     reasons={
         Check.FINISHED: "더 짧게 적는다.",
         Check.LENGTH: "문의와 처리를 빠짐없이 짧게 적는다.",
@@ -209,13 +224,14 @@ _ENGLISH_REASONS = {
 
 def compose_english(asked: str, done: Sequence[str]) -> str:
     """`The customer asked about a lost card, and the agent blocked it and ordered a new one.`"""
-    return f"The customer asked about {_lowered(asked)}, and the agent {' and '.join(map(_lowered, done))}."
+    deeds = " and ".join(map(_lowered, done))
+    return f"The customer asked about {_lowered(asked)}, and the agent {deeds}."
 
 
 def _lowered(phrase: str) -> str:
     """Without the capital that a model begins a line with; `I`, `USB` and names keep theirs."""
     first = phrase.split(" ", 1)[0]
-    plain = first[1:].islower() and phrase[:1].isupper()
+    plain = first == "A" or (first[1:].islower() and first[:1].isupper())
     return phrase[:1].lower() + phrase[1:] if plain else phrase
 
 
@@ -244,7 +260,7 @@ _ENGLISH = Wording(
     task=(
         "Read a call-centre conversation and write two lines.\n"
         "Asked: why the customer called, as one short noun phrase.\n"
-        "Done: what the agent did or promised, as one or two short phrases that begin with a verb in the past.\n"
+        "Done: what the agent did or promised, as one or two short phrases that begin with a past verb.\n"
         "Write nothing that was not said."
     ),
     customer="Customer",
@@ -278,7 +294,6 @@ _ENGLISH = Wording(
     phrase=_english_phrase,
     few_words=_first_words,
     quote=_quote_english,
-    once_more="Write the two lines again.",
     reasons=_ENGLISH_REASONS,
     no_speech="There is no speech in this call.",
     no_matter="Nothing but greetings was said in this call.",
@@ -298,7 +313,6 @@ _ANY = Wording(
     phrase=lambda said: said if said and not said.endswith(("?", "？")) else None,
     few_words=_first_words,
     quote=lambda quote: " – ".join(f"“{said}”" for said in (quote.asked, quote.done) if said),
-    once_more=_ENGLISH.once_more,
     reasons=_ENGLISH_REASONS,
     no_speech=_ENGLISH.no_speech,
     no_matter=_ENGLISH.no_matter,

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from callytics.embedded.parts import application, llm_engine
 from callytics.embedded.postgres import Postgres
 from callytics.embedded.process import POLL_S, Process, free_port, launched, open_log
@@ -157,7 +159,6 @@ def _assemble(home: StateDir, on_event: OnEvent) -> Supervisor:
     servers, published = _servers(wanted, home)
     home.publish(published)
     settings = Settings(state_dir=home.path)
-    _refuse_taken_ports(settings, published)
     parts = [*servers, *application(settings, {server.name for server in servers})]
     noted: dict[str, Event] = {}
 
@@ -166,20 +167,40 @@ def _assemble(home: StateDir, on_event: OnEvent) -> Supervisor:
         home.note(noted)
         on_event(event)
 
-    return Supervisor(parts, home.logs, note)
+    supervisor = Supervisor(parts, home.logs, note)
+    for name, first_choice in (("api", wanted.api.port), ("flower", wanted.flower.port)):
+        if moved := _moved(name, first_choice, published[name]["port"], settings):
+            note(moved)
+    return supervisor
+
+
+def _moved(name: str, first_choice: int, port: int, settings: Settings) -> Event | None:
+    """What to say of a part whose port was taken; one that the environment fixes stays what it is."""
+    if getattr(settings, name).port != port:
+        raise ConfigurationError(
+            f"Port {first_choice} is not to be had: free it, or change CALLYTICS_{name.upper()}__PORT."
+        )
+    if first_choice in {port, 0}:
+        return None
+    detail = f"port {first_choice} is taken, so it will be {port}"
+    return Event(part=name, state=State.WAITING, detail=detail)
 
 
 def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str, Any]]:
-    """The servers that nobody configured, and the settings by which the rest finds them."""
+    """The servers that nobody configured, and the settings by which the rest finds all of them."""
     secrets = home.secrets()
     servers: list[Process] = []
     published: dict[str, Any] = {
+        "database_url": _clear(wanted.database_url),
+        "redis_url": _clear(wanted.redis_url),
+        "secret_key": _clear(wanted.secret_key) or secrets.secret_key,
         "api": {"port": free_port(wanted.api.port)},
-        "flower": {"port": free_port(wanted.flower.port)},
-        "secret_key": secrets.secret_key,
+        "flower": {
+            "port": free_port(wanted.flower.port),
+            "basic_auth": _clear(wanted.flower.basic_auth)
+            or f"callytics:{secrets.flower_password}",
+        },
     }
-    if wanted.flower.basic_auth is None:
-        published["flower"]["basic_auth"] = f"callytics:{secrets.flower_password}"
     if wanted.database_url is None:
         postgres = Postgres(
             directory=home.path / "postgres",
@@ -206,6 +227,10 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
     return servers, published
 
 
+def _clear(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
 def _gguf(model: str, settings: Settings) -> Path:
     folder = resolve(model, settings)
     file = next(folder.glob("*.gguf"), None) if isinstance(folder, Path) else None
@@ -214,12 +239,3 @@ def _gguf(model: str, settings: Settings) -> Path:
             f"{model} is no GGUF file that could be served here: set CALLYTICS_LLM__BASE_URL."
         )
     return file
-
-
-def _refuse_taken_ports(settings: Settings, published: Mapping[str, Any]) -> None:
-    """A port that the environment fixes is not silently another one."""
-    for name, block in (("api", settings.api), ("flower", settings.flower)):
-        if block.port != published[name]["port"]:
-            raise ConfigurationError(
-                f"Port {block.port} is taken; free it or change CALLYTICS_{name.upper()}__PORT."
-            )

@@ -111,5 +111,5 @@ def _drafts(
         finished = answer.finish_reason == "stop"
         draft = summary.read(answer.text, lines, messages, language, finished=finished)
         yield answer, draft
-        asked = summary.once_more(messages, answer.text, draft.failed, language)
+        asked = summary.once_more(messages, draft.failed, language)
         temperature = max(options.temperature, RETRY_TEMPERATURE)

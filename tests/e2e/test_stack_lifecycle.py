@@ -129,9 +129,8 @@ def test_a_stack_that_is_killed_leaves_no_process_and_keeps_its_state(machine: M
         foreground.communicate()
 
     with machine.start("up") as foreground:
-        machine.wait_ready(foreground)
-        assert "kept" in machine.run("clients", "list").stdout
-        foreground.send_signal(signal.SIGINT)
+        wait_until(lambda: "kept" in machine.run("clients", "list").stdout, 60, every_s=0.5)
+        foreground.send_signal(signal.SIGINT)  # in the middle of its start
         output, _ = foreground.communicate(timeout=90)
         assert foreground.returncode == 0, output
         machine.assert_nothing_runs()

@@ -96,6 +96,9 @@ class OpenAiChat:
             raise ModelUnavailableError(self._what_is_wrong(error, timeout_s)) from None
         return self._answer(completion)
 
+    def close(self) -> None:
+        self._client.close()
+
     def _answer(self, completion: ChatCompletion) -> ChatAnswer:
         if not completion.choices:
             raise ModelUnavailableError(f"{self._server} gave no answer.")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from callytics.ports import Audio
 
 _WINDOW_S = 30.0
-"""What Whisper reads at once; half of it when it listens again, so as not to fail the same way."""
+"""What Whisper reads at once."""
 
 _FASTEST: Mapping[str, Sequence[str]] = {
     "cpu": ("int8", "int8_float32", "float32"),
@@ -52,7 +52,8 @@ class FasterWhisper:
         self, whisper: WhisperModel, info: ModelInfo, *, batch_size: int, options: Mapping[str, Any]
     ) -> None:
         self.info = info
-        self._pipeline = BatchedInferencePipeline(whisper)
+        self._whisper = whisper
+        self._batched = BatchedInferencePipeline(whisper)
         self._batch_size = batch_size
         self._options = options
 
@@ -104,13 +105,18 @@ class FasterWhisper:
     ) -> Transcription:
         if not speech:
             return Transcription(words=(), language=language, language_probability=0.0)
-        asked = {"language": language, "hotwords": ", ".join(hotwords) or None}
-        segments, found = self._hear(audio, speech, _WINDOW_S, asked, progress)
+        asked = {
+            "language": language,
+            "hotwords": ", ".join(hotwords) or None,
+            "word_timestamps": True,
+            **self._options,
+        }
+        segments, found = self._hear(audio, speech, asked, progress)
         words = spoken_words(segments, speech)
         missed = unheard(speech, words)
         if missed:
             asked["language"] = found.language
-            again, _ = self._hear(audio, missed, _WINDOW_S / 2, asked, lambda _: progress(1.0))
+            again = self._hear_again(audio, missed, asked, lambda _: progress(1.0))
             words = in_gaps(words, spoken_words(again, missed))
         return Transcription(
             words=words,
@@ -122,29 +128,33 @@ class FasterWhisper:
         self,
         audio: "Audio",
         speech: Sequence[Interval],
-        window_s: float,
         asked: Mapping[str, Any],
         progress: Progress,
     ) -> tuple[list[RecognisedSegment], TranscriptionInfo]:
-        """What the recogniser makes of `speech`, read in windows of at most `window_s`."""
+        """Several windows at once, each read from its beginning to where Whisper says it ends."""
         spans = spans_to_hear(speech, len(audio) / SAMPLE_RATE_HZ)
-        chunks = [_in_samples(span) for span in spans]
-        heard = np.concatenate([audio[chunk["start"] : chunk["end"]] for chunk in chunks])
         clips = [
             {"start": window.start_s, "end": window.end_s}
-            for window in windows(spans, speech, window_s)
+            for window in windows(spans, speech, _WINDOW_S)
         ]
-        segments, found = self._pipeline.transcribe(
-            heard,
-            clip_timestamps=clips,
-            batch_size=self._batch_size,
-            word_timestamps=True,
-            **asked,
-            **self._options,
+        segments, found = self._batched.transcribe(
+            _cut_out(audio, spans), clip_timestamps=clips, batch_size=self._batch_size, **asked
         )
-        followed = _follow(segments, len(heard) / SAMPLE_RATE_HZ, progress)
-        timed = restore_speech_timestamps(followed, chunks, SAMPLE_RATE_HZ)
-        return [_recognised(number, segment) for number, segment in enumerate(timed)], found
+        return _collect(segments, spans, progress), found
+
+    def _hear_again(
+        self,
+        audio: "Audio",
+        missed: Sequence[Interval],
+        asked: Mapping[str, Any],
+        progress: Progress,
+    ) -> list[RecognisedSegment]:
+        """One window after the other, each from where the last one's words ended: more thorough."""
+        spans = spans_to_hear(missed, len(audio) / SAMPLE_RATE_HZ)
+        segments, _ = self._whisper.transcribe(
+            _cut_out(audio, spans), temperature=0.0, condition_on_previous_text=False, **asked
+        )
+        return _collect(segments, spans, progress)
 
 
 def choose_compute_type(precision: str, device: str, supported: Collection[str]) -> str:
@@ -157,11 +167,26 @@ def choose_compute_type(precision: str, device: str, supported: Collection[str])
     return precision
 
 
+def _cut_out(audio: "Audio", spans: Sequence[Interval]) -> "Audio":
+    """The `spans` of `audio`, one after the other."""
+    chunks = map(_in_samples, spans)
+    return np.concatenate([audio[chunk["start"] : chunk["end"]] for chunk in chunks])
+
+
 def _in_samples(span: Interval) -> dict[str, int]:
     return {
         "start": round(span.start_s * SAMPLE_RATE_HZ),
         "end": round(span.end_s * SAMPLE_RATE_HZ),
     }
+
+
+def _collect(
+    segments: Iterable[Segment], spans: Sequence[Interval], progress: Progress
+) -> list[RecognisedSegment]:
+    """Decode `segments`, of what was cut out, and give their words the times of the whole audio."""
+    followed = _follow(segments, sum(span.duration_s for span in spans), progress)
+    timed = restore_speech_timestamps(followed, [*map(_in_samples, spans)], SAMPLE_RATE_HZ)
+    return [_recognised(number, segment) for number, segment in enumerate(timed)]
 
 
 def _follow(
@@ -189,4 +214,5 @@ def _recognised(number: int, segment: Segment) -> RecognisedSegment:
         words=words,
         no_speech_probability=segment.no_speech_prob,
         mean_log_probability=segment.avg_logprob,
+        compression_ratio=segment.compression_ratio,
     )

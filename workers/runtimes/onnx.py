@@ -46,7 +46,7 @@ class OnnxClassifier(TextClassifier):
         return cls(
             info,
             Tokenizer.from_file(str(folder / "tokenizer.json")),
-            _network(folder / "model.onnx", device, threads),
+            network(folder / "model.onnx", device, threads),
             shares_of(config["id2label"], model.options),
             batch_size=model.batch_size,
             max_tokens=min(config["max_position_embeddings"], MAX_TOKENS),
@@ -54,7 +54,8 @@ class OnnxClassifier(TextClassifier):
         )
 
 
-def _network(file: Path, device: str, threads: int | None) -> Infer:
+def network(file: Path, device: str, threads: int | None) -> Infer:
+    """Runs the graph in `file`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     session = onnxruntime.InferenceSession(str(file), options, providers=_PROVIDERS[device])

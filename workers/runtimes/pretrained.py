@@ -16,6 +16,8 @@ from callytics.settings import ModelSettings, Settings
 allow_torchaudio()
 import transformers  # noqa: E402
 
+transformers.logging.disable_progress_bar()  # a worker writes to a log
+
 _PRECISIONS: Mapping[str, torch.dtype] = {
     "float32": torch.float32,
     "float16": torch.float16,

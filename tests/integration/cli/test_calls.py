@@ -64,7 +64,7 @@ def test_wait_shows_the_stages_as_they_move_and_then_the_result(call: Run, recor
     assert result.exit_code == 0
     for stage in Stage:
         assert f"{stage} done" in result.stderr
-    assert "환불이 안 돼요." in result.stdout
+    assert "환불이 안 돼요" in result.stdout
     assert "고객이 환불을 문의함" in result.stdout
 
 
@@ -198,7 +198,7 @@ def test_export_writes_a_file_and_replaces_none_unasked(
 def test_export_prints_the_transcript(call: Run, recording: str) -> None:
     result = call("calls", "export", analysed(call, recording))
     assert result.exit_code == 0
-    assert "환불이 안 돼요." in result.stdout
+    assert "환불이 안 돼요" in result.stdout
 
 
 def test_clients_see_their_own_calls_only(

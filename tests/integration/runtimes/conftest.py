@@ -2,7 +2,7 @@
 
 import json
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,5 +86,14 @@ def _melody(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 )
 def wordless(request: pytest.FixtureRequest) -> "Audio":
     """30 s in which nobody speaks."""
+    return _thirty_seconds(request.param)
+
+
+@pytest.fixture(scope="session")
+def hold_music() -> "Audio":
+    return _thirty_seconds(_hold_music)
+
+
+def _thirty_seconds(make: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> "Audio":
     seconds = np.arange(30 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
-    return np.asarray(request.param(seconds), np.float32)
+    return np.asarray(make(seconds), np.float32)

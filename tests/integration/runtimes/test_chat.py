@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ HELLO = [{"role": "user", "content": "안녕하세요, 박준호입니다."}]
 PLUMBING = "smollm2-135m-instruct-q4_1"
 
 
-def chat_at(base_url: str | None, model: str = "small-chat", **options: Any) -> OpenAiChat:
+def load_chat(base_url: str | None, model: str = "small-chat", **options: Any) -> OpenAiChat:
     settings = Settings(
         llm=LlmSettings(base_url=base_url, api_key=SecretStr("secret-key")),
         models={"summarize": {"runtime": "openai", "model": model, "options": options}},
@@ -37,6 +38,20 @@ def chat_at(base_url: str | None, model: str = "small-chat", **options: Any) -> 
     chat = load("summarize", settings)
     assert isinstance(chat, OpenAiChat)
     return chat
+
+
+Connect = Callable[..., OpenAiChat]
+
+
+@pytest.fixture
+def chat_at() -> Iterator[Connect]:
+    """Loads chats and closes them."""
+    with ExitStack() as stack:
+
+        def connect(base_url: str | None, **options: Any) -> OpenAiChat:
+            return stack.enter_context(closing(load_chat(base_url, **options)))
+
+        yield connect
 
 
 def complete(chat: OpenAiChat, timeout_s: float = 10) -> Any:
@@ -50,7 +65,7 @@ def server() -> Iterator[ChatServer]:
         yield script
 
 
-def test_asks_and_answers_as_the_protocol_says(server: ChatServer) -> None:
+def test_asks_and_answers_as_the_protocol_says(server: ChatServer, chat_at: Connect) -> None:
     answer = complete(chat_at(server.base_url))
     assert (answer.text, answer.finish_reason) == ("네.", "stop")
     assert (answer.prompt_tokens, answer.output_tokens) == (7, 3)
@@ -64,29 +79,31 @@ def test_asks_and_answers_as_the_protocol_says(server: ChatServer) -> None:
     assert server.keys == ["Bearer secret-key"]
 
 
-def test_sends_what_the_server_wants_beside_the_protocol(server: ChatServer) -> None:
+def test_sends_what_the_server_wants_beside_the_protocol(
+    server: ChatServer, chat_at: Connect
+) -> None:
     chat = chat_at(server.base_url, extra_body={"chat_template_kwargs": {"enable_thinking": False}})
     complete(chat)
     assert server.asked[0]["chat_template_kwargs"] == {"enable_thinking": False}
 
 
-def test_thoughts_are_no_part_of_the_answer(server: ChatServer) -> None:
+def test_thoughts_are_no_part_of_the_answer(server: ChatServer, chat_at: Connect) -> None:
     server.says("<think>\n고객이 인사했다.\n</think>\n\n네.")
     assert complete(chat_at(server.base_url)).text == "네."
 
 
-def test_no_configured_server_is_a_matter_of_settings() -> None:
+def test_no_configured_server_is_a_matter_of_settings(chat_at: Connect) -> None:
     with pytest.raises(ConfigurationError, match="callytics up"):
         chat_at(None)
 
 
-def test_a_server_that_is_not_there_is_worth_another_try() -> None:
+def test_a_server_that_is_not_there_is_worth_another_try(chat_at: Connect) -> None:
     with pytest.raises(RetryableStageError, match=r"127\.0\.0\.1:\d+ cannot be reached") as caught:
         complete(chat_at(f"http://127.0.0.1:{free_port()}/v1"))
     assert caught.value.code == "model_unavailable"
 
 
-def test_a_server_that_hangs_is_given_up_in_time(server: ChatServer) -> None:
+def test_a_server_that_hangs_is_given_up_in_time(server: ChatServer, chat_at: Connect) -> None:
     server.silent = True
     with pytest.raises(ModelUnavailableError, match=r"within 0\.2 s"):
         complete(chat_at(server.base_url), timeout_s=0.2)
@@ -105,7 +122,7 @@ def test_a_server_that_hangs_is_given_up_in_time(server: ChatServer) -> None:
     ],
 )
 def test_a_refusal_says_what_to_do_and_quotes_nothing(
-    server: ChatServer, status: int, hint: str
+    server: ChatServer, chat_at: Connect, status: int, hint: str
 ) -> None:
     server.status = status
     server.body = {"error": {"message": "bad prompt: 안녕하세요, 박준호입니다. secret-key"}}
@@ -119,7 +136,9 @@ def test_a_refusal_says_what_to_do_and_quotes_nothing(
 
 
 @pytest.mark.parametrize("body", [{"choices": []}, {"choices": None}, {}])
-def test_an_answer_without_a_choice_is_none(server: ChatServer, body: Any) -> None:
+def test_an_answer_without_a_choice_is_none(
+    server: ChatServer, chat_at: Connect, body: Any
+) -> None:
     server.body = body
     with pytest.raises(ModelUnavailableError):
         complete(chat_at(server.base_url))
@@ -198,9 +217,9 @@ def small_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAiChat]
     [gguf] = Path(folder).glob("*.gguf")
     process = llm_engine(gguf, alias=model, port=(port := free_port()))
     with running(process, tmp_path_factory.mktemp("engine") / "log", timeout_s=120):
-        chat = chat_at(f"http://127.0.0.1:{port}/v1", model)
-        chat.warm_up()
-        yield chat
+        with closing(load_chat(f"http://127.0.0.1:{port}/v1", model)) as chat:
+            chat.warm_up()
+            yield chat
 
 
 @pytest.mark.models

@@ -26,10 +26,13 @@ def words(text: str, *, start_s: float = 0.0, each_s: float = 0.5) -> tuple[Word
 
 
 def segment(
-    text: str, *, no_speech: float = 0.0, log_probability: float = -0.3
+    text: str, *, no_speech: float = 0.0, log_probability: float = -0.3, ratio: float = 1.2
 ) -> RecognisedSegment:
     return RecognisedSegment(
-        words=words(text), no_speech_probability=no_speech, mean_log_probability=log_probability
+        words=words(text),
+        no_speech_probability=no_speech,
+        mean_log_probability=log_probability,
+        compression_ratio=ratio,
     )
 
 
@@ -69,7 +72,7 @@ def test_people_may_repeat_themselves() -> None:
 
 
 def test_text_that_is_little_but_repetition_is_not_believed() -> None:
-    assert not is_credible(segment("하하하하하하하하하하" * 20))
+    assert not is_credible(segment("네 알겠습니다 " * 5, ratio=3.1))
 
 
 def test_words_outside_speech_are_dropped() -> None:
