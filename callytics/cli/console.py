@@ -51,6 +51,7 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
 def print_plain(text: str) -> None:
     """`text` on stdout as it is: no markup, no wrapping."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()  # the reader of a pipe need not wait for this command's end
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

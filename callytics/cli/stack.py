@@ -93,8 +93,9 @@ def _wait_until_ready(settings: "Settings", board: StackBoard, timeout_s: float)
         for part, event in now.parts.items():
             if board.parts.get(part) != event:
                 board.on_event(event)
-        if time.monotonic() > give_up_at:
-            raise CommandError(f"The running stack is not ready; see {settings.state_dir}/logs.")
+        if now.pid is None or time.monotonic() > give_up_at:
+            what = "has ended" if now.pid is None else "is not ready"
+            raise CommandError(f"The running stack {what}; see {settings.state_dir}/logs.")
         time.sleep(POLL_S)
 
 
