@@ -179,7 +179,7 @@ class _Encoder(_Graph):
             "MatMulNBits",
             x,
             self.constant(f"{name}.weight", (numbers.astype(np.int16) + 128).astype(np.uint8)),
-            self.constant(f"{name}.scales", scales.reshape(-1)),
+            self.constant(f"{name}.scales", scales[..., 0]),
             domain="com.microsoft",
             K=inputs,
             N=outputs,
