@@ -1,10 +1,9 @@
 """The beat process. Two of them do no harm: what they ask for is idempotent."""
 
+from beat.schedule import schedule
 from callytics.logs import configure
 from callytics.queueing.app import make_celery
 from callytics.settings import get_settings
-
-from beat.schedule import schedule
 
 
 def main() -> None:

@@ -88,7 +88,8 @@ def sentiment() -> Callable[[Any], Any]:
     from workers.runtimes import load
 
     model = load("sentiment", get_settings())
-    return lambda texts: model.classify(texts)  # type: ignore[attr-defined]
+    classify: Callable[[Any], Any] = model.classify  # type: ignore[attr-defined]
+    return classify
 
 
 def summarize() -> Callable[[Any], Any]:
@@ -151,7 +152,9 @@ def main() -> None:
         sums.append(alone)
         bare.append(side_by_side)
         for stage in call["stages"]:
-            print(f"  {stage['name']:12} waited {stage['wait_s']:6.3f} s  ran {stage['run_s']:6.2f} s")
+            print(
+                f"  {stage['name']:12} waited {stage['wait_s']:6.3f} s  ran {stage['run_s']:6.2f} s"
+            )
     overhead = [wall / one for wall, one in zip(walls, bare, strict=True)]
     print(f"through the pipeline            {spread(walls, unit=' s')}")
     print(f"by hand, branches side by side  {spread(bare, unit=' s')}")

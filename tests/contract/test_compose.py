@@ -32,7 +32,10 @@ def test_the_file_follows_the_compose_specification() -> None:
 def test_every_queue_has_one_worker(services: dict[str, Any]) -> None:
     commands = [service.get("command", []) for service in services.values()]
     served = [
-        queue for command in commands if command[:1] == ["worker"] for queue in command[2].split(",")
+        queue
+        for command in commands
+        if command[:1] == ["worker"]
+        for queue in command[2].split(",")
     ]
     assert sorted(served) == sorted(Queue)
 

@@ -81,5 +81,3 @@ def _fields(block: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
             yield from _fields(field.annotation, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
-
-

@@ -59,7 +59,7 @@ def _noise(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _ringing(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     tone = 0.2 * (np.sin(2 * np.pi * 440 * seconds) + np.sin(2 * np.pi * 480 * seconds))
-    return np.where(seconds % 3 < 1, tone, 0.0)
+    return np.asarray(np.where(seconds % 3 < 1, tone, 0.0))
 
 
 def _hold_music(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -67,7 +67,7 @@ def _hold_music(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     chords = np.array([(262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294)])
     pitches = chords[(seconds // 2).astype(int) % 4]
     tones = np.sin(2 * np.pi * pitches * seconds[:, None]).sum(axis=1)
-    return 0.1 * tones * np.exp(-0.7 * (seconds % 2)) + 0.1 * _noise(seconds)
+    return np.asarray(0.1 * tones * np.exp(-0.7 * (seconds % 2)) + 0.1 * _noise(seconds))
 
 
 def _melody(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -76,7 +76,7 @@ def _melody(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     pitch = notes[seconds.astype(int) % 8] * (1 + 0.01 * np.sin(2 * np.pi * 5.5 * seconds))
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE_HZ
     tones = sum(0.15 / overtone * np.sin(overtone * phase) for overtone in range(1, 8))
-    return tones * np.exp(-(seconds % 1)) + 0.06 * _noise(seconds)
+    return np.asarray(tones * np.exp(-(seconds % 1)) + 0.06 * _noise(seconds))
 
 
 @pytest.fixture(
