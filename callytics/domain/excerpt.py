@@ -39,6 +39,7 @@ _WHO_ARE_YOU = _any(
     r"your (full |first |last )?(name|address|phone|number|date of birth|email|account)",
     r"(invoice|order) number",
 )
+_INTRODUCES = _any(r"(입니다|이에요|예요)[.!]?$", r"\bthis is \w+|thank you for calling")
 _ASKS = _any(
     r"싶|려고|려는|나요|까요|[는은]데요|주세요|주실|달라|안되|안돼|못|어떻게|언제|얼마|뭐가",
     r"문의|신청|취소|해지|변경|환불|고장|잘못|이상|\?",
@@ -71,16 +72,35 @@ class Line:
     text: str
 
 
-def excerpt(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
-    """The lines that tell what was asked and done, in order, of at most `limit` characters in all.
+def telling(lines: Sequence[Line]) -> list[Line]:
+    """The lines that tell anything of the matter, without the sentences that do not.
 
-    Lines are taken whole: of the customer's the first and those that ask, of the agent's those that
-    act, from the last one back. Only a line that is too long by itself is cut, between words. Neither
-    side leaves the other without room.
+    Who answers the telephone, who calls and small talk are left out.
     """
-    telling = [index for index, tells_something in enumerate(_telling(lines)) if tells_something]
-    wishes = [index for index in telling if lines[index].role is not Role.AGENT]
-    answers = [index for index in reversed(telling) if lines[index].role is not Role.CUSTOMER]
+    found = []
+    asked_who = False
+    for index, line in enumerate(lines):
+        parts = sentences(line.text)
+        reply = asked_who and len(line.text) <= _SHORT_REPLY and "?" not in line.text
+        kept = [
+            part for part in parts if tells(part) and not (index == 0 and _INTRODUCES.search(part))
+        ]
+        if kept and not reply:
+            found.append(replace(line, text=" ".join(kept)))
+        asked_who = any(_WHO_ARE_YOU.search(part[:_LONG]) for part in parts)
+    return found
+
+
+def excerpt(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
+    """Of the `telling` lines those that say most of what was asked and done, in order.
+
+    At most `limit` characters in all. Lines are taken whole: of the customer's the first and those
+    that ask, of the agent's those that act, from the last one back. Only a line that is too long by
+    itself is cut, between words. Neither side leaves the other without room.
+    """
+    lines = telling(lines)
+    wishes = [index for index, line in enumerate(lines) if line.role is not Role.AGENT]
+    answers = [index for index, line in enumerate(lines) if line.role is not Role.CUSTOMER][::-1]
     wishes = wishes[:1] + sorted(wishes[1:], key=lambda index: not asks(lines[index].text))
     answers.sort(key=lambda index: not acts(lines[index].text))
     taken: dict[int, Line] = {}
@@ -89,11 +109,6 @@ def excerpt(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
     _take(lines, answers, taken, limit)
     _take(lines, wishes, taken, limit)
     return tuple(taken[index] for index in sorted(taken))
-
-
-def says_anything(lines: Sequence[Line]) -> bool:
-    """Whether the conversation is more than greetings, thanks and the like."""
-    return any(_telling(lines))
 
 
 def sentences(text: str) -> list[str]:
@@ -125,18 +140,6 @@ def shortened(text: str, limit: int) -> str:
         return text
     words = text[: limit + 1].rsplit(maxsplit=1)[0]
     return words if len(words) <= limit else text[:limit]
-
-
-def _telling(lines: Sequence[Line]) -> list[bool]:
-    """For each line whether it tells anything. The first one's first sentence says who answers."""
-    found = []
-    asked_who = False
-    for index, line in enumerate(lines):
-        parts = sentences(line.text)
-        reply = asked_who and len(line.text) <= _SHORT_REPLY and "?" not in line.text
-        found.append(not reply and any(map(tells, parts[index == 0 :])))
-        asked_who = any(_WHO_ARE_YOU.search(part[:_LONG]) for part in parts)
-    return found
 
 
 def _take(lines: Sequence[Line], wanted: Sequence[int], taken: dict[int, Line], limit: int) -> None:

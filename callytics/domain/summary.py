@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from callytics.domain import summary_wording
-from callytics.domain.excerpt import Line, acts, asks, excerpt, sentences, tells
+from callytics.domain.excerpt import Line, acts, asks, excerpt, sentences, telling
 from callytics.domain.summary_checks import (
     Candidate,
     Check,
@@ -21,7 +21,7 @@ from callytics.domain.summary_checks import (
 from callytics.domain.summary_wording import Quote, Wording
 from callytics.domain.transcript import Role
 
-PROMPT_VERSION = "slots-2"
+PROMPT_VERSION = "slots-3"
 """Changes with everything that changes what a model is asked or how its answer is read."""
 
 MOST_PHRASES = 3
@@ -108,10 +108,10 @@ def read(
 def quoted(lines: Sequence[Line], language: str | None) -> str:
     """What was asked and what was answered in the speakers' own words, a few of each, in quotes."""
     wording = summary_wording.of(language)
-    wishes = [_telling([line]) for line in lines if line.role is not Role.AGENT]
-    first = next(filter(None, wishes), [])
-    asked = next(filter(asks, first), next(iter(first), None))
-    answers = _telling(line for line in lines if line.role is not Role.CUSTOMER)[::-1]
+    told = telling(lines)
+    first = next((line.text for line in told if line.role is not Role.AGENT), "")
+    asked = next(filter(asks, sentences(first)), next(iter(sentences(first)), None))
+    answers = _sentences(line for line in told if line.role is not Role.CUSTOMER)[::-1]
     done = next((said for said in answers if acts(said) and not _is_question(said)), None)
     if not (asked or done):
         return wording.no_matter
@@ -128,19 +128,18 @@ def _message(role: str, content: str) -> Message:
 
 
 def _shown(lines: Sequence[Line], wording: Wording) -> str:
-    """What each side said, without small talk; where nobody knows the sides, in the order spoken."""
-    wishes = _telling(line for line in lines if line.role is Role.CUSTOMER)
-    answers = _telling(line for line in lines if line.role is Role.AGENT)
+    """What each side said; where nobody knows the sides, all in the order spoken."""
+    wishes = _sentences(line for line in lines if line.role is Role.CUSTOMER)
+    answers = _sentences(line for line in lines if line.role is Role.AGENT)
     if not (wishes and answers):
-        said = _telling(lines) or [line.text for line in lines]
-        return f"{wording.anybody}: {' '.join(said)}"
+        return f"{wording.anybody}: {' '.join(line.text for line in lines)}"
     # What the agent asks is not what is done, unless it is an offer.
     informing = [said for said in answers if acts(said) or not _is_question(said)] or answers
     return f"{wording.customer}: {' '.join(wishes)}\n{wording.agent}: {' '.join(informing)}"
 
 
-def _telling(lines: Iterable[Line]) -> list[str]:
-    return [part for line in lines for part in sentences(line.text) if tells(part)]
+def _sentences(lines: Iterable[Line]) -> list[str]:
+    return [sentence for line in lines for sentence in sentences(line.text)]
 
 
 def _is_question(sentence: str) -> bool:

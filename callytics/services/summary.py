@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from callytics.domain import summary
-from callytics.domain.excerpt import Line, says_anything
+from callytics.domain.excerpt import Line, telling
 from callytics.domain.summary import Draft
 from callytics.domain.summary_checks import Check
 from callytics.domain.summary_wording import of as wording_of
@@ -74,7 +74,7 @@ def summarise(
     wording = wording_of(language)
     if not lines:
         return CheckedSummary(text=wording.no_speech, source=Source.NOTHING)
-    if not says_anything(lines):
+    if not telling(lines):
         return CheckedSummary(text=wording.no_matter, source=Source.NOTHING)
     started = monotonic()
     answers: list[ChatAnswer] = []

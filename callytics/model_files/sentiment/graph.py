@@ -4,7 +4,7 @@ So nothing of torch or transformers is needed to make it, and it is free to keep
 blocks: 16 weights share a scale, and so do 16 activations when they are multiplied. Whole tensors in
 8 bit (ONNX Runtime's `quantize_dynamic`) are quicker but change one label in forty, since a few of
 E5's activations are sixty times as large as the rest; and with them a text's label depends on the
-other texts of its batch (docs/measurements.md).
+other texts of its batch (bench/sentiment.py).
 """
 
 import json

@@ -424,4 +424,4 @@ def test_the_prompt_version_tells_when_the_prompt_changed() -> None:
     """Whoever changes what is asked raises PROMPT_VERSION, and puts the new digest here."""
     asked = [summary.prompt(CALL, language, 300)[:-1] for language in ("ko", "en", "ja")]
     digest = sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()[:12]
-    assert (summary.PROMPT_VERSION, digest) == ("slots-2", "4fdf2f73eb30")
+    assert (summary.PROMPT_VERSION, digest) == ("slots-3", "a9825a40d197")
