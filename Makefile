@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# A dozen processes start at once: compiling every library anew for each takes longer than all the rest.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help venv demo up down test check lock clean
 .DEFAULT_GOAL := help
 

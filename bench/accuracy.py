@@ -111,10 +111,10 @@ def transcribe(transcriber: Transcriber, channel: Channel) -> None:
 
 
 def diarize(diarizer: Diarizer, channel: Channel) -> None:
-    segments, seconds = timed(
+    found, seconds = timed(
         lambda: diarizer.diarize(channel.audio, num_speakers=2, progress=lambda _: None)
     )
-    rate = diarization_error_rate(segments, channel.duration_s)
+    rate = diarization_error_rate(found.speech, channel.duration_s)
     report(channel, f"    DER {rate:6.1%}", seconds)
 
 

@@ -52,17 +52,17 @@ def hear(recording: Path, settings: Settings) -> Conversation:
             recording, key_prefix="calls/1", channels=None, progress=lambda _: None
         )
         words = _transcribe(audio, store, settings)
-        segments = by_channel(audio)
+        diarization = by_channel(audio)
         if audio.attribution is Attribution.DIARIZATION:
             diarizer = cast("Diarizer", load(Stage.DIARIZE, settings))
             samples = read_channel(store, audio.channels[0].key)
-            segments = diarizer.diarize(samples, num_speakers=2, progress=lambda _: None)
+            diarization = diarizer.diarize(samples, num_speakers=2, progress=lambda _: None)
     return converse(
         Heard(
             duration_s=audio.duration_s,
             attribution=audio.attribution,
             words=words,
-            segments=segments,
+            diarization=diarization,
         )
     )
 

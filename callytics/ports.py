@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from callytics.domain.audio import PreparedAudio
-from callytics.domain.transcript import Interval, SentimentLabel, SpeakerSegment, Word
+from callytics.domain.transcript import Diarization, Interval, SentimentLabel, Word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,8 +99,8 @@ class Transcriber(Model, Protocol):
 class Diarizer(Model, Protocol):
     def diarize(
         self, audio: "Audio", *, num_speakers: int | None, progress: Progress
-    ) -> tuple[SpeakerSegment, ...]:
-        """Who speaks when, at most one speaker at a time, in order of start."""
+    ) -> Diarization:
+        """Who speaks when; `num_speakers` None lets the model find how many there are."""
 
 
 class Punctuator(Model, Protocol):

@@ -104,7 +104,9 @@ class AudioSettings(_Block):
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
-        return [h.strip() for h in value.split(",") if h.strip()] if isinstance(value, str) else value
+        return (
+            [h.strip() for h in value.split(",") if h.strip()] if isinstance(value, str) else value
+        )
 
 
 class PipelineSettings(_Block):
@@ -231,6 +233,8 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "runtime": "pyannote",
             "model": "pyannote-segmentation-campplus",
             "batch_size": 16,
+            # pyannote's own 0.1 takes 2.5 times as long for the same error (docs/measurements.md).
+            "options": {"step": 0.25},
         },
         "punctuate": {"runtime": "kiwi", "model": "kiwi"},
         "sentiment": {

@@ -1,6 +1,5 @@
 """What this worker process runs its stages with: set once, when its models are loaded."""
 
-
 from callytics.services.stage import StageContext
 
 _current: list[StageContext] = []
@@ -15,5 +14,3 @@ def current() -> StageContext:
     if not _current:
         raise LookupError("This process has no stage context: tasks run in `callytics worker`.")
     return _current[0]
-
-

@@ -124,8 +124,6 @@ def _figures(sentiment: Mapping[str, Any], metrics: Mapping[str, Any]) -> "Table
 
 
 def _share(values: Mapping[str, Any], seconds: str, share: str) -> str:
-    if values.get(seconds) is None:
-        return "unknown"
     return f"{values[seconds]:.1f} s ({values[share]:.0%})"
 
 
@@ -145,16 +143,12 @@ FIGURES: tuple[tuple[str, Figure, Figure], ...] = (
     ("turns", _nothing, lambda r: str(r["turns"])),
     ("words a minute", _nothing, lambda r: f"{r['words_per_minute']:.0f}"),
     ("syllables a minute", _nothing, lambda r: f"{r['syllables_per_minute']:.0f}"),
-    ("interruptions", _nothing, lambda r: _count(r["interruptions"])),
+    ("interruptions", _nothing, lambda r: str(r["interruptions"])),
     ("silence", lambda c: _share(c, "silence_s", "silence_share"), _nothing),
     ("longest silence", _longest_silence, _nothing),
     ("overlap", lambda c: _share(c, "overlap_s", "overlap_share"), _nothing),
 )
 """Label, and what is shown of the call and of each role (callytics/domain/metrics.py)."""
-
-
-def _count(value: int | None) -> str:
-    return "unknown" if value is None else str(value)
 
 
 def _stages(stages: list[Mapping[str, Any]]) -> "Table":

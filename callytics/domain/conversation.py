@@ -7,7 +7,7 @@ from callytics.domain.attribution import by_channel, by_diarization
 from callytics.domain.audio import Attribution
 from callytics.domain.metrics import CallMetrics, measure
 from callytics.domain.roles import decide, with_roles
-from callytics.domain.transcript import BREATH_S, SpeakerSegment, Turn, Word, make_turns
+from callytics.domain.transcript import BREATH_S, Diarization, Turn, Word, make_turns
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,7 @@ class Heard:
     duration_s: float
     attribution: Attribution
     words: Sequence[Word]
-    segments: Sequence[SpeakerSegment]
+    diarization: Diarization
     channels: Mapping[str, int] | None = None
     speaker_roles: Mapping[str, str] = field(default_factory=dict)
 
@@ -36,7 +36,7 @@ def converse(heard: Heard) -> Conversation:
     if heard.attribution is Attribution.CHANNEL:
         spoken, breath_s = by_channel(heard.words), BREATH_S
     else:
-        spoken, breath_s = by_diarization(heard.words, heard.segments), 0.0
+        spoken, breath_s = by_diarization(heard.words, heard.diarization.exclusive), 0.0
     turns = make_turns(spoken, duration_s=heard.duration_s, breath_s=breath_s)
     return reassign(turns, heard)
 
@@ -44,11 +44,5 @@ def converse(heard: Heard) -> Conversation:
 def reassign(turns: Sequence[Turn], heard: Heard) -> Conversation:
     """The same turns, with roles and metrics found anew: what a correction of the speakers takes."""
     roles = decide(turns, channels=heard.channels, corrected=heard.speaker_roles)
-    metrics = measure(
-        turns,
-        heard.segments,
-        roles,
-        duration_s=heard.duration_s,
-        overlap_known=heard.attribution is Attribution.CHANNEL,
-    )
+    metrics = measure(turns, heard.diarization.speech, roles, duration_s=heard.duration_s)
     return Conversation(turns=with_roles(turns, roles), metrics=metrics)

@@ -37,7 +37,7 @@ class RoleMetrics:
     words_per_minute, syllables_per_minute: by talk_s, so pauses between turns do not count (that is the
         speaking rate; Jacewicz et al. 2009 tell it from the articulation rate).
     interruptions: how often they begin while another one speaks, for INTERRUPTION_S and more, and still
-        speak when that one has stopped. None where overlap cannot be known.
+        speak when that one has stopped.
     """
 
     talk_s: float
@@ -47,7 +47,7 @@ class RoleMetrics:
     syllables: int
     words_per_minute: float
     syllables_per_minute: float
-    interruptions: int | None
+    interruptions: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +57,7 @@ class CallMetrics:
     speech_s: seconds in which anybody speaks; silence_s: the rest of duration_s, hold music included.
     silence_share: silence_s by duration_s.
     longest_silence_s, longest_silence_start_s: the longest time without speech, and when it begins.
-    overlap_s: seconds in which two or more speak; overlap_share: by speech_s. None where the speakers
-        were told apart by diarization, which names one speaker at a time.
+    overlap_s: seconds in which two or more speak; overlap_share: by speech_s.
     """
 
     duration_s: float
@@ -67,8 +66,8 @@ class CallMetrics:
     silence_share: float
     longest_silence_s: float
     longest_silence_start_s: float | None
-    overlap_s: float | None
-    overlap_share: float | None
+    overlap_s: float
+    overlap_share: float
     roles: Mapping[Role, RoleMetrics]
 
 
@@ -78,7 +77,6 @@ def measure(
     roles: Mapping[str, RoleGuess],
     *,
     duration_s: float,
-    overlap_known: bool,
 ) -> CallMetrics:
     """`segments` say when each speaker speaks; without any, the turns do."""
     speech = _speech(turns, segments, duration_s)
@@ -87,7 +85,7 @@ def measure(
     speech_s, silence_s = total_s(anybody), total_s(silences)
     longest = max(silences, key=lambda silence: silence.duration_s, default=None)
     talk_s = sum(map(total_s, speech.values()))
-    overlap_s = _overlap_s(speech) if overlap_known else None
+    overlap_s = _overlap_s(speech)
     return CallMetrics(
         duration_s=_rounded(duration_s),
         speech_s=_rounded(speech_s),
@@ -95,10 +93,10 @@ def measure(
         silence_share=_ratio(silence_s, duration_s),
         longest_silence_s=_rounded(longest.duration_s) if longest else 0.0,
         longest_silence_start_s=_rounded(longest.start_s) if longest else None,
-        overlap_s=None if overlap_s is None else _rounded(overlap_s),
-        overlap_share=None if overlap_s is None else _ratio(overlap_s, speech_s),
+        overlap_s=_rounded(overlap_s),
+        overlap_share=_ratio(overlap_s, speech_s),
         roles={
-            role: _of_role(speakers, turns, speech, talk_s, overlap_known=overlap_known)
+            role: _of_role(speakers, turns, speech, talk_s)
             for role, speakers in _by_role(speech, roles).items()
         },
     )
@@ -131,8 +129,6 @@ def _of_role(
     turns: Iterable[Turn],
     speech: Mapping[str, Sequence[Interval]],
     talk_of_all_s: float,
-    *,
-    overlap_known: bool,
 ) -> RoleMetrics:
     talk_s = sum(total_s(speech[speaker]) for speaker in speakers)
     texts = [turn.text for turn in turns if turn.speaker in speakers]
@@ -146,7 +142,7 @@ def _of_role(
         syllables=syllables,
         words_per_minute=_ratio(60 * words, talk_s),
         syllables_per_minute=_ratio(60 * syllables, talk_s),
-        interruptions=_interruptions(speakers, speech) if overlap_known else None,
+        interruptions=_interruptions(speakers, speech),
     )
 
 

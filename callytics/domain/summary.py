@@ -14,9 +14,8 @@ from callytics.domain.excerpt import Line, acts, asks, excerpt, sentences, telli
 from callytics.domain.summary_checks import (
     Candidate,
     Check,
-    content_words,
+    bears_out,
     judge,
-    said_in,
 )
 from callytics.domain.summary_wording import Quote, Wording
 from callytics.domain.transcript import Role
@@ -91,7 +90,7 @@ def read(
     conversation = "\n".join(line.text for line in lines)
     asked = wording.phrase(_slot(answer, wording.asked)) or ""
     phrases = _phrases(_slot(answer, wording.done), wording, whole=finished)
-    done = _worth_telling(phrases, asked, conversation)
+    done = _worth_telling(phrases, asked, lines)
     text = wording.compose(asked, done) if asked and done else " ".join(answer.split())
     candidate = Candidate(
         text=text,
@@ -160,12 +159,12 @@ def _phrases(slot: str, wording: Wording, *, whole: bool) -> list[str]:
     return [phrase for phrase in phrases if phrase and len(phrase) <= LONGEST_PHRASE]
 
 
-def _worth_telling(phrases: Sequence[str], asked: str, conversation: str) -> list[str]:
-    """The phrases that rest on the conversation and say something new, a few of them."""
+def _worth_telling(phrases: Sequence[str], asked: str, lines: Sequence[Line]) -> list[str]:
+    """The phrases that one of the agent's turns bears out and that say something new, a few of them."""
+    answers = [line.text for line in lines if line.role is not Role.CUSTOMER]
     kept: list[str] = []
     for phrase in phrases:
-        words = content_words(phrase)
         known = phrase == asked or any(phrase in other or other in phrase for other in kept)
-        if words and not known and all(said_in(word, conversation) for word in words):
+        if not known and any(bears_out(answer, phrase) for answer in answers):
             kept.append(phrase)
     return kept[:MOST_PHRASES]

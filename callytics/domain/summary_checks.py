@@ -202,10 +202,9 @@ def _words(text: str) -> frozenset[str]:
 
 REPORT_WORDS = _words(
     """
-    고객 고객님 상담 상담사 상담원 담당자 문의 문의하여 요청 요청하여 신청 접수 처리 안내 설명 확인
-    전달 약속 답변 진행 예정 가능 불가 방법 절차 관련 내용 사항 이유 경우 여부 상황 상태 문제 조치
-    도움 이용 제공 통보 신고 항의 불만 발송 등록 연락 전화 대한 대해 위해 통해 따라 따른 후 및 등 또는
-    함 됨
+    고객 고객님 상담 상담사 상담원 문의 문의하여 요청 요청하여 신청 접수 처리 안내 설명 확인 전달 약속
+    답변 진행 예정 가능 불가 방법 절차 관련 내용 사항 이유 경우 여부 상황 상태 문제 조치 도움 이용
+    제공 통보 신고 항의 불만 발송 대한 대해 위해 통해 따라 따른 후 및 등 또는 함 됨
     """
 )
 """What a report says in its own words."""
@@ -236,6 +235,22 @@ _SHORT_WORDS = _words(
     regarding agreed promised explained offered requested inquired confirmed provided informed
     """
 )
+
+
+_NO = r"없|\b안\s|못|불가|어렵|어려|취소|아니|면제|무료"
+
+
+def bears_out(turn: str, phrase: str) -> bool:
+    """Whether one turn has all content words of the phrase, and does not deny them.
+
+    Words from here and there make up what nobody said; `추가 요금은 없습니다` is no 추가 요금.
+    """
+    words = content_words(phrase)
+    if not words or not all(said_in(word, turn) for word in words):
+        return False
+    stem = re.escape(_PARTICLES.sub("", words[-1]) or words[-1])
+    denied = re.search(rf"{stem}\s?(?:신청|접수|요청)?[은는이가도을를]?\s?(?:{_NO})", turn)
+    return denied is None or bool(re.search(_NO, phrase))
 
 
 def content_words(text: str) -> list[str]:

@@ -39,6 +39,18 @@ class SpeakerSegment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Diarization:
+    """Who speaks when, in order of start.
+
+    `speech`: every speaker's segments; two may speak at once. `exclusive`: the same with one speaker at
+    a time, the likelier one, which tells whose a word is; empty where channels tell that.
+    """
+
+    speech: tuple[SpeakerSegment, ...] = ()
+    exclusive: tuple[SpeakerSegment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Word:
     """A recognised word; `confidence` is 0..1; `channel` is the audio channel it was heard on.
 

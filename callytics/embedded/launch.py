@@ -1,6 +1,6 @@
 """Becomes another program, one that dies with its parent.
 
-`python -I -S launch.py PARENT_PID [--unprivileged] -- COMMAND...`: a program of its own and no
+`python -I -S launch.py PARENT_PID [--unprivileged] [--nice=N] -- COMMAND...`: a program of its own and no
 `preexec_fn`, which may deadlock in a parent that has threads.
 """
 
@@ -44,6 +44,9 @@ def main(arguments: list[str]) -> None:
         except OSError as error:
             sys.stderr.write(f"cannot enter a user namespace: {error}\n")
             sys.exit(CANNOT_DROP_ROOT)
+    for option in options:
+        if option.startswith("--nice="):
+            os.nice(int(option.partition("=")[2]))
     # After the namespace: a change of credentials clears the death signal.
     die_with_parent(int(options[0]))
     os.execvp(command[0], command)  # noqa: S606

@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,9 @@ WORKERS: tuple[tuple[Queue, ...], ...] = (
     (Queue.SLM,),
 )
 """Every queue is served, by one process a line."""
+
+PATIENT = frozenset({Queue.DIARIZE, Queue.STT})
+"""Queues of long work. What a person waits for, the summary above all, goes first on the same cores."""
 
 
 def llm_engine(model: Path, *, alias: str, port: int) -> Process:
@@ -74,6 +78,7 @@ def _worker(
         ready=_says_ready(sessions),
         needs=("migrate", "valkey", *server),
         stop_timeout_s=settings.pipeline.stop_grace_s + 10,
+        nice=10 if PATIENT.issuperset(queues) else 0,
     )
 
 
@@ -113,9 +118,14 @@ def _python(module: str, *options: str) -> tuple[str, ...]:
 
 def _answers(url: str) -> Callable[[int], bool]:
     def ask(_pid: int) -> bool:
-        return httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK
+        return _client().get(url).status_code == httpx.codes.OK
 
     return ask
+
+
+@cache
+def _client() -> httpx.Client:
+    return httpx.Client(timeout=2, trust_env=False)
 
 
 def _says_ready(sessions: sessionmaker[Session]) -> Callable[[int], bool]:

@@ -36,10 +36,15 @@ class Process:
     stop_timeout_s: float = 10
     unprivileged: bool = False
     """Never as root: in a user namespace if need be."""
+    nice: int = 0
+    """How far it steps back from the others on the same cores (0..19)."""
 
     @property
     def runs_once(self) -> bool:
         return self.ready is None
+
+    def launched(self) -> list[str]:
+        return launched(self.command, unprivileged=self.unprivileged, nice=self.nice)
 
     def is_ready(self, pid: int) -> bool:
         try:
@@ -49,11 +54,13 @@ class Process:
             return False
 
 
-def launched(command: Sequence[str], *, unprivileged: bool) -> list[str]:
+def launched(command: Sequence[str], *, unprivileged: bool = False, nice: int = 0) -> list[str]:
     """The command line by which a child of this very process becomes `command` and dies with us."""
     launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
     if unprivileged and os.geteuid() == 0:
         launcher.append("--unprivileged")
+    if nice:
+        launcher.append(f"--nice={nice}")
     return [*launcher, "--", *command]
 
 
@@ -92,7 +99,7 @@ def running(process: Process, log: Path, *, timeout_s: float = 30) -> Iterator[i
 
 def _start(process: Process, output: BinaryIO) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603
-        launched(process.command, unprivileged=process.unprivileged),
+        process.launched(),
         env=environment(process),
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -81,7 +81,7 @@ def start_detached(
     command = [sys.executable, "-m", "callytics.embedded"]
     with open_log(log) as output:
         stack = subprocess.Popen(  # noqa: S603
-            launched(command, unprivileged=False) if tied else command,
+            launched(command) if tied else command,
             env={**os.environ, "CALLYTICS_STATE_DIR": str(home.path)},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from time import monotonic
 
-from callytics.embedded.process import POLL_S, Process, environment, launched, open_log
+from callytics.embedded.process import POLL_S, Process, environment, open_log
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -173,7 +173,7 @@ class _Part:
         self._say(State.STARTING)
         with open_log(self._log) as output:
             return await asyncio.create_subprocess_exec(
-                *launched(self.process.command, unprivileged=self.process.unprivileged),
+                *self.process.launched(),
                 env=environment(self.process),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

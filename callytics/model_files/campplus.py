@@ -5,6 +5,7 @@ Wang et al., "CAM++: A Fast and Efficient Network for Speaker Verification Using
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ _BLOCKS = ((12, 1), (24, 2), (16, 2))
 
 _CONTEXT_FRAMES = 100
 """A mask looks at the whole utterance and at segments of this length."""
+
+_IMAGE_RANK = 4
 
 
 class CamPlusPlus(torch.nn.Module):
@@ -74,9 +77,9 @@ class CamPlusPlus(torch.nn.Module):
     def _activated(self, frames: Tensor, name: str) -> Tensor:
         return self._normalised(frames, f"{name}.batchnorm").relu()
 
-    def _convolved(self, signal: Tensor, name: str, **shape: int | tuple[int, int]) -> Tensor:
-        convolve = functional.conv2d if signal.dim() == 4 else functional.conv1d
+    def _convolved(self, signal: Tensor, name: str, **shape: Any) -> Tensor:
         weights = self._weights
+        convolve = functional.conv2d if signal.dim() == _IMAGE_RANK else functional.conv1d
         return convolve(signal, weights[f"{name}.weight"], weights.get(f"{name}.bias"), **shape)
 
     def _normalised(self, signal: Tensor, name: str) -> Tensor:

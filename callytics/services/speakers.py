@@ -12,7 +12,7 @@ from callytics.domain.conversation import Heard, reassign
 from callytics.domain.sentiment import of_call
 from callytics.domain.serial import from_json, to_json
 from callytics.domain.stages import Stage, StageStatus
-from callytics.domain.transcript import Role, SpeakerSegment, Word
+from callytics.domain.transcript import Diarization, Role, Word
 from callytics.errors import TranscriptNotReadyError
 
 
@@ -20,13 +20,12 @@ def heard(session: Session, call: Call) -> Heard:
     """What preprocess, diarize and transcribe left of the call. Those stages are done."""
     outputs = StageRuns(session).outputs(call.id, Stage.PREPROCESS, Stage.DIARIZE, Stage.TRANSCRIBE)
     audio = from_json(PreparedAudio, outputs[Stage.PREPROCESS])
-    segments = outputs[Stage.DIARIZE]["segments"]
     words = outputs[Stage.TRANSCRIBE]["words"]
     return Heard(
         duration_s=audio.duration_s,
         attribution=audio.attribution,
         words=tuple(from_json(Word, word) for word in words),
-        segments=tuple(from_json(SpeakerSegment, segment) for segment in segments),
+        diarization=from_json(Diarization, outputs[Stage.DIARIZE]),
         channels=call.channels,
         speaker_roles=call.speaker_roles,
     )

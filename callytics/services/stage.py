@@ -42,6 +42,7 @@ from callytics.errors import (
     StageAbandonedError,
     StageTimeoutError,
 )
+from callytics.logs import where
 from callytics.ports import AudioStore, Computed, Progress
 from callytics.settings import PipelineSettings
 
@@ -137,7 +138,7 @@ def run_stage(context: StageContext, stage: Stage, call_id: UUID) -> Outcome:
     except Exception as error:
         # The text of an unforeseen error may quote the conversation: only its type goes on.
         detail = f"The stage met an unforeseen {type(error).__name__}; see the worker's log."
-        bound.error("stage_crashed", error=type(error).__name__, where=_where(error))
+        bound.error("stage_crashed", error=type(error).__name__, where=where(error))
         return _fail(context, stage, claim, RetryableStageError(detail), bound)
     context.send(hints)  # a crash before this line is the sweeper's business
     bound.info("stage_done", seconds=round(monotonic() - started, 3))
@@ -338,14 +339,3 @@ def _while_database_returns(action: Callable[[], T]) -> T:
         with attempt:
             result = action()
     return result
-
-
-def _where(error: BaseException) -> list[str]:
-    """The frames of `error` as `file:line function`, without its text."""
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        frames.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
-        trace = trace.tb_next
-    return frames[-8:]

@@ -12,7 +12,7 @@ from callytics.adapters.audio_store import ObjectAudioStore
 from callytics.db.models import Call, StageRun
 from callytics.db.turns import Turns
 from callytics.domain.stages import Stage, plan
-from callytics.domain.transcript import Interval, SpeakerSegment, Turn, Word
+from callytics.domain.transcript import Diarization, Interval, SpeakerSegment, Turn, Word
 from callytics.ports import ModelInfo, Progress, Transcription
 from callytics.services.stage import Outcome, StageContext, StageWork, run_stage
 from callytics.services.stages.diarize import Diarize
@@ -48,6 +48,7 @@ class FakeFetcher:
 @dataclass
 class FakeDiarizer:
     segments: Sequence[SpeakerSegment] = ()
+    """Who speaks, one at a time and so also all in all."""
     asked: list[tuple[int, int | None]] = field(default_factory=list)
     info: ModelInfo = field(
         default_factory=lambda: ModelInfo(name="fake", revision="1", device="cpu")
@@ -58,9 +59,9 @@ class FakeDiarizer:
 
     def diarize(
         self, audio: "Audio", *, num_speakers: int | None, progress: Progress
-    ) -> tuple[SpeakerSegment, ...]:
+    ) -> Diarization:
         self.asked.append((len(audio), num_speakers))
-        return tuple(self.segments)
+        return Diarization(speech=tuple(self.segments), exclusive=tuple(self.segments))
 
 
 @dataclass

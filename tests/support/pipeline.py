@@ -14,6 +14,7 @@ from callytics.domain.sentiment import of_call
 from callytics.domain.serial import to_json
 from callytics.domain.stages import Stage
 from callytics.domain.transcript import (
+    Diarization,
     Interval,
     Sentence,
     Sentiment,
@@ -63,11 +64,8 @@ class DiarizeWork(FakeWork):
     def write(self, session: Session, call: Call, computed: Computed) -> Any:
         super().write(session, call, computed)
         said = () if self.silent else SAID
-        return {
-            "segments": to_json(
-                [SpeakerSegment(speaker=who, start_s=a, end_s=b) for who, _, a, b in said]
-            )
-        }
+        spoken = tuple(SpeakerSegment(speaker=who, start_s=a, end_s=b) for who, _, a, b in said)
+        return to_json(Diarization(speech=spoken, exclusive=spoken))
 
 
 class TranscribeWork(FakeWork):

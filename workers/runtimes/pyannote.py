@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from callytics.domain.audio import SAMPLE_RATE_HZ
-from callytics.domain.transcript import SpeakerSegment
+from callytics.domain.transcript import Diarization, SpeakerSegment
 from callytics.errors import ModelUnavailableError
 from callytics.model_files import revision_of
 from callytics.model_files.torchaudio_cpu import allow_torchaudio
@@ -73,7 +73,7 @@ class Pyannote:
             name=model.model,
             revision=revision_of(where, model.revision),
             device=device,
-            settings={**model.options, "batch_size": model.batch_size, "exclusive": True},
+            settings={**model.options, "batch_size": model.batch_size},
         )
         return cls(pipeline, info)
 
@@ -82,23 +82,29 @@ class Pyannote:
 
     def diarize(
         self, audio: "Audio", *, num_speakers: int | None, progress: Progress
-    ) -> tuple[SpeakerSegment, ...]:
+    ) -> Diarization:
         if not len(audio):
-            return ()
+            return Diarization()
         with warnings.catch_warnings():
             # About fewer speakers than asked for, and means of nothing: both are answers here.
             warnings.simplefilter("ignore")
             waveform = torch.from_numpy(audio)[None]
             given = {"waveform": waveform, "sample_rate": SAMPLE_RATE_HZ, "uri": "call"}
             found = self._pipeline(given, num_speakers=num_speakers, hook=_hook(progress))
-        duration_s = len(audio) / SAMPLE_RATE_HZ  # its frames reach a little beyond
-        return tuple(
-            SpeakerSegment(
-                speaker=str(speaker), start_s=turn.start, end_s=min(turn.end, duration_s)
-            )
-            for turn, _, speaker in found.exclusive_speaker_diarization.itertracks(yield_label=True)
-            if turn.start < duration_s
+        duration_s = len(audio) / SAMPLE_RATE_HZ
+        return Diarization(
+            speech=_segments(found.speaker_diarization, duration_s),
+            exclusive=_segments(found.exclusive_speaker_diarization, duration_s),
         )
+
+
+def _segments(annotation: Any, duration_s: float) -> tuple[SpeakerSegment, ...]:
+    """In order of start, cut at the end of the audio, which pyannote's frames reach a little beyond."""
+    return tuple(
+        SpeakerSegment(speaker=str(speaker), start_s=turn.start, end_s=min(turn.end, duration_s))
+        for turn, _, speaker in annotation.itertracks(yield_label=True)
+        if turn.start < duration_s
+    )
 
 
 def _from_parts(

@@ -9,7 +9,7 @@ from callytics.db.stage_runs import StageRuns
 from callytics.domain.audio import Attribution, PreparedAudio, channel_label
 from callytics.domain.serial import from_json, to_json
 from callytics.domain.stages import Stage
-from callytics.domain.transcript import SpeakerSegment
+from callytics.domain.transcript import Diarization, SpeakerSegment
 from callytics.ports import AudioStore, Computed, Diarizer, ModelInfo, Progress
 from callytics.services.stages.waves import read_channel
 
@@ -36,20 +36,21 @@ class Diarize:
         if inputs.attribution is Attribution.CHANNEL:
             return Computed(value=by_channel(inputs), model=BY_CHANNEL)
         if not inputs.has_speech:
-            return Computed(value=())
+            return Computed(value=Diarization())
         [channel] = inputs.channels
-        segments = self._diarizer.diarize(
+        found = self._diarizer.diarize(
             read_channel(self._store, channel.key),
             num_speakers=self._num_speakers,
             progress=progress,
         )
-        return Computed(value=segments, model=self._diarizer.info, audio_s=inputs.duration_s)
+        return Computed(value=found, model=self._diarizer.info, audio_s=inputs.duration_s)
 
     def write(self, session: Session, call: Call, computed: Computed) -> dict[str, Any]:
-        return {"segments": to_json(computed.value)}
+        found: dict[str, Any] = to_json(computed.value)
+        return found
 
 
-def by_channel(audio: PreparedAudio) -> tuple[SpeakerSegment, ...]:
+def by_channel(audio: PreparedAudio) -> Diarization:
     """The channels' speech, in order of start."""
     segments = (
         SpeakerSegment(
@@ -58,4 +59,4 @@ def by_channel(audio: PreparedAudio) -> tuple[SpeakerSegment, ...]:
         for channel in audio.channels
         for spoken in channel.speech
     )
-    return tuple(sorted(segments, key=lambda segment: segment.start_s))
+    return Diarization(speech=tuple(sorted(segments, key=lambda segment: segment.start_s)))

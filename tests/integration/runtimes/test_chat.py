@@ -216,10 +216,12 @@ def small_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAiChat]
     folder = resolve(model, Settings())
     [gguf] = Path(folder).glob("*.gguf")
     process = llm_engine(gguf, alias=model, port=(port := free_port()))
-    with running(process, tmp_path_factory.mktemp("engine") / "log", timeout_s=120):
-        with closing(load_chat(f"http://127.0.0.1:{port}/v1", model)) as chat:
-            chat.warm_up()
-            yield chat
+    with (
+        running(process, tmp_path_factory.mktemp("engine") / "log", timeout_s=120),
+        closing(load_chat(f"http://127.0.0.1:{port}/v1", model)) as chat,
+    ):
+        chat.warm_up()
+        yield chat
 
 
 @pytest.mark.models

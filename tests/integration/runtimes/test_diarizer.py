@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from callytics.domain.audio import SAMPLE_RATE_HZ
-from callytics.domain.transcript import SpeakerSegment
+from callytics.domain.transcript import Diarization, SpeakerSegment
 from callytics.errors import StageAbandonedError
 from callytics.ports import Progress
 from tests.integration.runtimes.conftest import SAMPLES, offline_settings
@@ -48,7 +48,7 @@ def diarize(
     *,
     num_speakers: int | None = 2,
     progress: Progress = lambda _: None,
-) -> tuple[SpeakerSegment, ...]:
+) -> Diarization:
     return model.diarize(audio, num_speakers=num_speakers, progress=progress)
 
 
@@ -68,12 +68,12 @@ def test_the_speakers_of_a_call_are_told_apart(
 ) -> None:
     found = diarize(pyannote, call, num_speakers=num_speakers)
 
-    assert len({segment.speaker for segment in found}) == 2
-    assert diarization_error_rate(found, len(call) / SAMPLE_RATE_HZ) < 0.06
+    assert len({segment.speaker for segment in found.speech}) == 2
+    assert diarization_error_rate(found.speech, len(call) / SAMPLE_RATE_HZ) < 0.06
 
 
 def test_one_speaks_at_a_time_in_order(pyannote: Pyannote, call: "Audio") -> None:
-    found = diarize(pyannote, call)
+    found = diarize(pyannote, call).exclusive
 
     assert all(segment.start_s < segment.end_s for segment in found)
     for left, right in itertools.pairwise(found):
@@ -82,7 +82,7 @@ def test_one_speaks_at_a_time_in_order(pyannote: Pyannote, call: "Audio") -> Non
 
 
 def test_nobody_speaks_in_silence_noise_or_music(pyannote: Pyannote, wordless: "Audio") -> None:
-    assert diarize(pyannote, wordless) == ()
+    assert diarize(pyannote, wordless) == Diarization()
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.0001, 0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 10.5])
@@ -94,8 +94,8 @@ def test_short_audio_is_no_problem(
     audio = call[start : start + int(seconds * SAMPLE_RATE_HZ)]
     found = diarize(pyannote, audio, num_speakers=num_speakers)
 
-    assert all(segment.end_s <= seconds for segment in found)
-    assert bool(found) == (seconds >= 0.5)
+    assert all(segment.end_s <= seconds for segment in found.speech)
+    assert bool(found.speech) == bool(found.exclusive) == (seconds >= 0.5)
 
 
 def test_progress_grows_to_one(pyannote: Pyannote, call: "Audio") -> None:
@@ -117,7 +117,7 @@ def test_a_run_that_is_no_longer_wanted_ends(pyannote: Pyannote, call: "Audio") 
 def test_a_result_can_be_told_from_another_models(pyannote: Pyannote) -> None:
     assert pyannote.info.name == "pyannote-segmentation-campplus"
     assert len(pyannote.info.revision) == 12
-    assert pyannote.info.settings == {"batch_size": 16, "exclusive": True}
+    assert pyannote.info.settings == {"batch_size": 16}
 
 
 def test_a_model_directory_may_have_any_name(tmp_path: Path, call: "Audio") -> None:
@@ -126,14 +126,14 @@ def test_a_model_directory_may_have_any_name(tmp_path: Path, call: "Audio") -> N
     folder.symlink_to(offline_settings().model_dir / "pyannote-segmentation-campplus")
     model = load("diarize", offline_settings(diarize={"model": str(folder)}))
     assert isinstance(model, Pyannote)
-    assert diarize(model, call[: 5 * SAMPLE_RATE_HZ])
+    assert diarize(model, call[: 5 * SAMPLE_RATE_HZ]).speech
 
 
 def test_a_pipeline_of_pyannotes_own_form_is_loaded(tmp_path: Path, call: "Audio") -> None:
     """As community-1 is laid out: WeSpeaker embeddings (untrained ones here), PLDA, VBx clustering."""
     model = load("diarize", offline_settings(diarize={"model": str(community_pipeline(tmp_path))}))
     assert isinstance(model, Pyannote)
-    found = diarize(model, call[: 12 * SAMPLE_RATE_HZ])
+    found = diarize(model, call[: 12 * SAMPLE_RATE_HZ]).exclusive
     assert found
     for left, right in itertools.pairwise(found):
         assert left.end_s <= right.start_s

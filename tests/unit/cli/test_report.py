@@ -49,8 +49,8 @@ CALL: dict[str, Any] = {
         "silence_share": 0.16,
         "longest_silence_s": 3.2,
         "longest_silence_start_s": 65.0,
-        "overlap_s": None,
-        "overlap_share": None,
+        "overlap_s": 0.6,
+        "overlap_share": 0.01,
         "roles": {
             "agent": {
                 "talk_s": 33.0,
@@ -60,7 +60,7 @@ CALL: dict[str, Any] = {
                 "syllables": 60,
                 "words_per_minute": 36.4,
                 "syllables_per_minute": 109.1,
-                "interruptions": None,
+                "interruptions": 2,
             }
         },
     },
@@ -104,6 +104,7 @@ def test_a_report_in_a_pipe_says_everything_without_a_colour(
         "33.0 s (55%)",
         "11.4 s (16%)",
         "3.2 s at 1:05",
+        "0.6 s (1%)",
         "neutral 0.50",
         "whisper-base",
     ):

@@ -22,10 +22,8 @@ def turn(index: int, speaker: str, text: str, start_s: float = 0.0, end_s: float
     return Turn(index=index, start_s=start_s, end_s=end_s, speaker=speaker, text=text)
 
 
-def measured(
-    who: list[SpeakerSegment], *turns: Turn, duration_s: float = 60.0, overlap_known: bool = True
-) -> CallMetrics:
-    return measure(turns, who, ROLES, duration_s=duration_s, overlap_known=overlap_known)
+def measured(who: list[SpeakerSegment], *turns: Turn, duration_s: float = 60.0) -> CallMetrics:
+    return measure(turns, who, ROLES, duration_s=duration_s)
 
 
 def test_talk_and_silence() -> None:
@@ -75,13 +73,6 @@ def test_speed_is_by_talk_time() -> None:
     assert (agent.words_per_minute, agent.syllables_per_minute) == (12, 28)
 
 
-def test_overlap_is_not_claimed_where_one_speaker_at_a_time_was_found() -> None:
-    found = measured(segments(a=[(0, 10)], b=[(8, 18)]), overlap_known=False)
-    assert found.overlap_s is None
-    assert found.overlap_share is None
-    assert found.roles[Role.AGENT].interruptions is None
-
-
 def test_a_speaker_of_no_known_role_is_counted_as_unknown() -> None:
     found = measured(segments(a=[(0, 10)], c=[(20, 30)]))
     assert set(found.roles) == {Role.AGENT, Role.UNKNOWN}
@@ -107,7 +98,7 @@ def test_swapping_the_roles_swaps_their_numbers() -> None:
     who = segments(a=[(0, 10)], b=[(8, 18), (20, 25)])
     turns = [turn(0, "a", "네"), turn(1, "b", "아니요 아닙니다")]
     swapped = {"a": ROLES["b"], "b": ROLES["a"]}
-    before = measure(turns, who, ROLES, duration_s=60, overlap_known=True)
-    after = measure(turns, who, swapped, duration_s=60, overlap_known=True)
+    before = measure(turns, who, ROLES, duration_s=60)
+    after = measure(turns, who, swapped, duration_s=60)
     assert after.roles[Role.AGENT] == before.roles[Role.CUSTOMER]
     assert after.roles[Role.CUSTOMER] == before.roles[Role.AGENT]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from callytics.domain import summary, summary_wording
 from callytics.domain.excerpt import Line
 from callytics.domain.summary import Draft
-from callytics.domain.summary_checks import LONGEST_COPY, Candidate, Check, judge
+from callytics.domain.summary_checks import LONGEST_COPY, Candidate, Check, bears_out, judge
 from callytics.domain.summary_wording import compose_english, compose_korean, object_particle
 from callytics.domain.transcript import Role
 
@@ -425,3 +425,32 @@ def test_the_prompt_version_tells_when_the_prompt_changed() -> None:
     asked = [summary.prompt(CALL, language, 300)[:-1] for language in ("ko", "en", "ja")]
     digest = sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()[:12]
     assert (summary.PROMPT_VERSION, digest) == ("slots-3", "a9825a40d197")
+
+
+@pytest.mark.parametrize(
+    ("turn", "phrase"),
+    [
+        ("위약금은 없고, 할인 반환금이 나옵니다.", "할인 반환금 안내"),
+        ("단체 할인은 스무 명부터라 적용이 어렵습니다.", "단체 할인 불가"),
+        ("배송비는 무료 처리해 드릴게요.", "배송비 무료 처리"),
+        ("예약을 취소해 드렸습니다.", "예약 취소"),
+        ("임시 비밀번호를 메일로 보내 드릴게요.", "임시 비밀번호 발송"),
+    ],
+)
+def test_a_turn_bears_out_what_it_says(turn: str, phrase: str) -> None:
+    assert bears_out(turn, phrase)
+
+
+@pytest.mark.parametrize(
+    ("turn", "phrase"),
+    [
+        ("반납을 연장해 드리고 추가 요금은 없게 처리해 놓겠습니다.", "추가 요금 안내"),
+        ("위약금은 없고, 할인 반환금이 나옵니다.", "위약금 안내"),
+        ("할인 적용해 드렸습니다. 해지 신청은 취소해 두겠습니다.", "해지 신청 안내"),
+        ("내일 방문 예약을 해 드리겠습니다.", "전화 예약"),
+        ("아, 이사하시는군요.", "이사 완료"),
+        ("네, 알겠습니다.", "안내"),
+    ],
+)
+def test_a_turn_does_not_bear_out_what_it_lacks_or_denies(turn: str, phrase: str) -> None:
+    assert not bears_out(turn, phrase)
