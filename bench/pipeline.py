@@ -20,7 +20,9 @@ from typing import Any
 
 from bench.orchestration import spread
 from callytics.domain.excerpt import Line
+from callytics.domain.summary import prompt
 from callytics.domain.transcript import Role
+from callytics.services.summary import SummaryOptions
 from callytics.settings import get_settings
 
 SAMPLE = Path("samples/dialogue_16k_mono.wav")
@@ -98,10 +100,14 @@ def summarize() -> Callable[[Any], Any]:
     settings = get_settings()
     client = openai.OpenAI(base_url=settings.llm.base_url, api_key="none")
 
+    asked = SummaryOptions.of(settings.models.summarize.options)
+
     def call(messages: Any) -> Any:
-        asked, options = messages
         return client.chat.completions.create(
-            model=settings.models.summarize.model, messages=asked, **options
+            model=settings.models.summarize.model,
+            messages=messages,
+            max_tokens=asked.max_tokens,
+            temperature=asked.temperature,
         )
 
     return call
@@ -181,12 +187,14 @@ def by_hand(hand: ByHand, call: Mapping[str, Any]) -> tuple[float, float]:
     turns = [turn["text"] for turn in call["turns"]]
     sentences = [one["text"] for turn in call["turns"] for one in turn["sentences"]]
     lines = [Line(role=Role(turn["role"]), text=turn["text"]) for turn in call["turns"]]
+    options = SummaryOptions.of(get_settings().models.summarize.options)
+    messages = prompt(lines, call["language"], options.input_chars)
     started = time.perf_counter()
     _, audio = hand.ask("preprocess", str(SAMPLE))
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(hand.ask, ("transcribe", "diarize"), (audio, audio)))
         hand.ask("punctuate", turns)
-        list(pool.map(hand.ask, ("sentiment", "summarize"), (sentences, lines)))
+        list(pool.map(hand.ask, ("sentiment", "summarize"), (sentences, messages)))
     side_by_side = time.perf_counter() - started
     alone = sum(
         hand.ask(stage, given)[0]
@@ -196,7 +204,7 @@ def by_hand(hand: ByHand, call: Mapping[str, Any]) -> tuple[float, float]:
             ("diarize", audio),
             ("punctuate", turns),
             ("sentiment", sentences),
-            ("summarize", lines),
+            ("summarize", messages),
         )
     )
     return alone, side_by_side

@@ -171,6 +171,9 @@ class ModelSettings(_Block):
     batch_size: int = Field(default=1, ge=1)
     """How many inputs go through the model at once."""
 
+    server: str | None = None
+    """OpenAI-compatible server of a chat model (`http://host:8000/v1`); None: `llm.base_url`."""
+
     options: dict[str, Any] = Field(default_factory=dict)
     """What only this runtime knows."""
 
@@ -191,10 +194,13 @@ class ModelsSettings(_Block):
     summarize: ModelSettings
     """The small chat model (SLM): one sentence for the agent's screen."""
 
+    analyse: ModelSettings
+    """The medium chat model (MLM): the full analysis of a conversation."""
+
 
 class LlmSettings(_Block):
     base_url: str | None = None
-    """OpenAI-compatible server of the small chat model, e.g. vLLM: `http://host:8000/v1`."""
+    """OpenAI-compatible server of the chat models, e.g. vLLM: `http://host:8000/v1`."""
 
     api_key: SecretStr | None = None
     """Its key, if it wants one."""
@@ -248,8 +254,13 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "model": "qwen2.5-coder-1.5b-instruct-q4_k_m",
             "options": {"max_tokens": 80, "temperature": 0.1, "timeout_s": 120},
         },
+        "analyse": {
+            "runtime": "openai",
+            "model": "qwen2.5-coder-1.5b-instruct-q4_k_m",
+            "options": {"max_tokens": 600, "temperature": 0.1, "timeout_s": 300},
+        },
     },
-    # The customer's models, from the hub or a local folder.
+    # The customer's models, from the hub; those that they trained themselves, from the model directory.
     "production": {
         "transcribe": {
             "runtime": "faster-whisper",
@@ -265,18 +276,29 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         },
         "punctuate": {
             "runtime": "t5",
-            "model": "KETI-AIR/ke-t5-small",
+            "model": "t5-punctuation",
             "batch_size": 16,
         },
         "sentiment": {
             "runtime": "transformers",
-            "model": "beomi/KcELECTRA-base-v2022",
+            "model": "kcelectra-sentiment",
             "batch_size": 32,
         },
         "summarize": {
             "runtime": "openai",
             "model": "Qwen/Qwen3-1.7B",
-            "options": {"max_tokens": 50, "temperature": 0.3, "timeout_s": 30},
+            "options": {
+                "max_tokens": 50,
+                "temperature": 0.3,
+                "timeout_s": 30,
+                # Thinking would take the three seconds that the agent waits at most.
+                "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},
+            },
+        },
+        "analyse": {
+            "runtime": "openai",
+            "model": "Qwen/Qwen3-4B-Instruct-2507",
+            "options": {"max_tokens": 600, "temperature": 0.3, "timeout_s": 120},
         },
     },
 }

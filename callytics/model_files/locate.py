@@ -65,7 +65,10 @@ def resolve(name: str, settings: Settings) -> Path | str:
         return hub.cached(name, settings) or name
     if name in CATALOG:
         raise ModelUnavailableError(f"{name} is not here yet: run `callytics models fetch {name}`.")
-    raise ModelUnavailableError(f"{name} is no folder, no model of the catalog and no hub id.")
+    raise ModelUnavailableError(
+        f"{name} is no folder, no model of the catalog and no hub id: put its files into "
+        f"{settings.model_dir / name}, or name another (CALLYTICS_MODELS__...__MODEL)."
+    )
 
 
 def revision_of(where: Path | str, wanted: str | None) -> str:
@@ -148,6 +151,8 @@ def _check(name: str, settings: Settings) -> Checked:
 
 
 def _problem(name: str, found: Found, folder: Path | None) -> str | None:
+    if found is Found.MISSING and name not in CATALOG:
+        return "not here; put its files into a folder of this name in the model directory"
     if found is Found.MISSING or found is Found.HUB:
         return f"not here; run `callytics models fetch {name}`"
     manifest = _manifest(folder)

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from callytics.domain.stages import SPECS, Stage
+from callytics.domain.stages import PIPELINE
 from callytics.errors import ConfigurationError
 from callytics.model_files import resolve
 from callytics.ports import Model
@@ -80,9 +80,15 @@ def load(task: str, settings: Settings) -> Model:
         model,
         where=resolve(model.model, settings) if spec.files else model.model,
         device=choose_device(model.device, spec.engine),
-        threads=settings.worker(SPECS[Stage(task)].queue).threads,
+        threads=_threads(task, settings),
         settings=settings,
     )
+
+
+def _threads(task: str, settings: Settings) -> int | None:
+    """As set for the queue of the stage that the model serves."""
+    queue = next((spec.queue for spec in PIPELINE if spec.stage == task), None)
+    return settings.worker(queue).threads if queue else None
 
 
 def spec_of(runtime: str) -> RuntimeSpec:

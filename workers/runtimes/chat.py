@@ -54,7 +54,8 @@ class OpenAiChat:
         settings: Settings,
     ) -> Self:
         """Raises ConfigurationError if no server is configured; whether it answers shows warm_up."""
-        if settings.llm.base_url is None:
+        server = model.server or settings.llm.base_url
+        if server is None:
             raise ConfigurationError(
                 "No chat server is configured: run `callytics up`, or set CALLYTICS_LLM__BASE_URL."
             )
@@ -65,7 +66,7 @@ class OpenAiChat:
             settings=model.options,
         )
         key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else "none"
-        client = make_client(settings.llm.base_url, key)
+        client = make_client(server, key)
         return cls(client, info, extra_body=model.options.get("extra_body"))
 
     def warm_up(self) -> None:

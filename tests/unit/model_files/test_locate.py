@@ -75,7 +75,7 @@ def test_a_model_whose_server_loads_it_is_not_missing(model_settings: Settings) 
     served = ModelSettings(runtime="openai", model="Qwen/Qwen3-1.7B")
     models = model_settings.models.model_copy(update={"summarize": served})
     found = list_models(model_settings.model_copy(update={"models": models}))
-    assert found[-1].found is Found.SERVER
+    assert {one.task: one.found for one in found}["summarize"] is Found.SERVER
 
 
 def test_check_finds_a_file_that_changed(model_settings: Settings, fetched: Path) -> None:
@@ -90,3 +90,9 @@ def test_check_finds_a_file_that_changed(model_settings: Settings, fetched: Path
 def test_check_names_a_model_that_is_not_here(model_settings: Settings) -> None:
     (checked,) = check(model_settings, ["whisper-base"])
     assert checked.problem == "not here; run `callytics models fetch whisper-base`"
+
+
+def test_check_says_where_a_model_of_ones_own_belongs(model_settings: Settings) -> None:
+    (checked,) = check(model_settings, ["kcelectra-sentiment"])
+    assert checked.problem is not None
+    assert "a folder of this name in the model directory" in checked.problem
