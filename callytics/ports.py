@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from uuid import UUID
 
 from callytics.domain.audio import PreparedAudio
 from callytics.domain.transcript import Diarization, Interval, SentimentLabel, Word
@@ -143,6 +144,11 @@ class VoiceActivity(Protocol):
 
 INCOMING = "incoming/"
 """Where uploads lie until their call is accepted; what is left there belongs to no call."""
+
+
+def call_folder(call_id: UUID) -> str:
+    """Where all audio of a call lies."""
+    return f"calls/{call_id}"
 
 
 class AudioStore(Protocol):

@@ -22,7 +22,7 @@ from callytics.errors import (
     StageNotInCallError,
     TranscriptNotReadyError,
 )
-from callytics.ports import AudioStore
+from callytics.ports import AudioStore, call_folder
 from callytics.services import speakers
 from callytics.services.stage import Hint, advance
 from callytics.services.upkeep import finish_purge
@@ -110,25 +110,25 @@ def lock_finished(session: Session, client_id: UUID, call_id: UUID) -> Call:
 class Deleted:
     """Where a deleted call's audio lies, and whether a stage may still be writing there."""
 
-    audio_prefix: str
+    audio_folder: str
     was_running: bool
 
 
 def delete(session: Session, client_id: UUID, call_id: UUID) -> Deleted:
     """Delete the call's rows, whatever its state; after the commit `delete_audio`."""
     call = Calls(session).lock_owned(client_id, call_id)
-    prefix = f"calls/{call.id}/"
-    AudioPurges(session).add(prefix)
+    folder = call_folder(call.id)
+    AudioPurges(session).add(folder)
     Calls(session).delete(call.id)
-    return Deleted(audio_prefix=prefix, was_running=call.status not in FINISHED)
+    return Deleted(audio_folder=folder, was_running=call.status not in FINISHED)
 
 
 def delete_audio(sessions: sessionmaker[Session], store: AudioStore, deleted: Deleted) -> None:
     """Delete the call's audio now. Where that fails, or a stage writes to it still, upkeep does it again."""
     try:
         if deleted.was_running:
-            store.delete_prefix(deleted.audio_prefix)
+            store.delete_prefix(deleted.audio_folder)
         else:
-            finish_purge(sessions, store, deleted.audio_prefix)
+            finish_purge(sessions, store, deleted.audio_folder)
     except Exception as error:
         log.warning("audio_not_deleted_yet", error=type(error).__name__)

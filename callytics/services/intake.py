@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
+from callytics.db.audio_purges import AudioPurges
 from callytics.db.engine import unit_of_work
 from callytics.db.idempotency import IdempotencyKeys
 from callytics.db.models import Call, StageRun
@@ -25,7 +26,7 @@ from callytics.errors import (
     InvalidRequestError,
     NotAudioError,
 )
-from callytics.ports import INCOMING, AudioStore, UploadStore
+from callytics.ports import INCOMING, AudioStore, UploadStore, call_folder
 from callytics.services.stage import Hint, advance
 from callytics.settings import Settings
 
@@ -131,19 +132,24 @@ class _KeyTakenError(Exception):
 def _accept(
     sessions: sessionmaker[Session], store: AudioStore, submission: Submission, ttl: timedelta
 ) -> Accepted:
+    call_id = uuid4()
+    folder = call_folder(call_id)
     with unit_of_work(sessions) as session:
         earlier = _earlier(session, submission, ttl)
         if earlier is not None:
             return Accepted(call_id=earlier)
-        call = _add_call(session, submission)
+        # Until the call's rows are there, its audio is nobody's: upkeep deletes it if they never come.
+        AudioPurges(session).add(folder)
+    with unit_of_work(sessions) as session:
+        call = _add_call(session, call_id, submission)
         key = submission.idempotency_key
         if key is not None and not IdempotencyKeys(session).claim(
             submission.client_id, key, submission.fingerprint(), call.id
         ):
             raise _KeyTakenError
         hints = advance(session, call)
+        AudioPurges(session).remove(folder)
         if isinstance(submission.source, StoredAudio) and call.audio_key is not None:
-            # Last, so that hardly anything can fail any more and leave audio without a call.
             store.move(submission.source.key, call.audio_key)
     return Accepted(call_id=call.id, hints=hints)
 
@@ -160,8 +166,8 @@ def _earlier(session: Session, submission: Submission, ttl: timedelta) -> UUID |
     return known.call_id
 
 
-def _add_call(session: Session, submission: Submission) -> Call:
-    options, call_id = submission.options, uuid4()
+def _add_call(session: Session, call_id: UUID, submission: Submission) -> Call:
+    options = submission.options
     stages = plan(options.stages)
     call = Call(
         id=call_id,
@@ -190,7 +196,7 @@ def _audio_columns(call_id: UUID, source: StoredAudio | str) -> dict[str, Any]:
     if isinstance(source, str):
         return {"audio_url": source}
     return {
-        "audio_key": f"calls/{call_id}/original",
+        "audio_key": f"{call_folder(call_id)}/original",
         "audio_bytes": source.size_bytes,
         "audio_sha256": source.sha256,
     }

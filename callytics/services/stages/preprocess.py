@@ -12,7 +12,7 @@ from callytics.domain.audio import PreparedAudio
 from callytics.domain.serial import to_json
 from callytics.domain.stages import Stage
 from callytics.errors import AudioMissingError
-from callytics.ports import AudioFetcher, AudioStore, Computed, Preparer, Progress
+from callytics.ports import AudioFetcher, AudioStore, Computed, Preparer, Progress, call_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,10 +21,6 @@ class ToPrepare:
     audio_key: str | None
     audio_url: str | None
     channels: Mapping[str, int] | None
-
-    @property
-    def folder(self) -> str:
-        return f"calls/{self.call_id}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,13 +49,14 @@ class Preprocess:
         )
 
     def compute(self, inputs: ToPrepare, progress: Progress) -> Computed:
+        folder = call_folder(inputs.call_id)
         key, fetched_bytes = inputs.audio_key, None
         if key is None:
-            key = f"{inputs.folder}/original"
+            key = f"{folder}/original"
             fetched_bytes = self._fetch(inputs.audio_url, key)
         with self._store.open_local(key) as original:
             audio = self._preparer.prepare(
-                original, key_prefix=inputs.folder, channels=inputs.channels, progress=progress
+                original, key_prefix=folder, channels=inputs.channels, progress=progress
             )
         return Computed(
             value=Prepared(audio=audio, audio_key=key, fetched_bytes=fetched_bytes),

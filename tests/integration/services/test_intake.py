@@ -1,18 +1,20 @@
 """Audio into the store, rows into the database: both or neither."""
 
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.adapters.audio_store import ObjectAudioStore, make_audio_store
 from callytics.db.engine import unit_of_work
-from callytics.db.models import Call, Client, IdempotencyKey, StageRun
+from callytics.db.models import AudioPurge, Call, Client, IdempotencyKey, StageRun
 from callytics.errors import AudioMissingError, AudioTooLargeError, EmptyAudioError, NotAudioError
 from callytics.services import intake
 from callytics.services.intake import CallOptions, StoredAudio, Submission
+from callytics.services.upkeep import LAST_WRITE, tidy
 from callytics.settings import Settings
 
 AUDIO = b"RIFF\0\0\0\0WAVE" + bytes(1000)
@@ -83,6 +85,37 @@ def test_where_the_audio_cannot_be_moved_there_is_no_call(
     with sessions() as session:
         for table in (Call, StageRun, IdempotencyKey):
             assert session.scalars(select(table)).all() == []
+
+
+class CutOffAfterMove(ObjectAudioStore):
+    """As if the process died with the audio moved and its rows not committed."""
+
+    def move(self, source: str, target: str) -> None:
+        super().move(source, target)
+        raise KeyboardInterrupt
+
+
+def test_audio_whose_call_never_came_is_deleted_by_upkeep(
+    sessions: sessionmaker[Session], settings: Settings, client_id: UUID
+) -> None:
+    store = CutOffAfterMove(settings.audio_store_url)
+    submission = Submission(client_id=client_id, source=stored(store), options=CallOptions())
+    with pytest.raises(KeyboardInterrupt):
+        intake.submit(sessions, store, submission, settings)
+    assert len(files(settings)) == 1
+    with unit_of_work(sessions) as session:
+        session.execute(update(AudioPurge).values(created_at=AudioPurge.created_at - LAST_WRITE))
+    tidy(sessions, store, timedelta(hours=1))
+    assert files(settings) == []
+
+
+def test_audio_of_a_call_that_came_stays(
+    sessions: sessionmaker[Session], settings: Settings, client_id: UUID, store: ObjectAudioStore
+) -> None:
+    submission = Submission(client_id=client_id, source=stored(store), options=CallOptions())
+    intake.submit(sessions, store, submission, settings)
+    with sessions() as session:
+        assert session.scalars(select(AudioPurge)).all() == []
 
 
 class Undeletable(ObjectAudioStore):
