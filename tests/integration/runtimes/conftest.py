@@ -79,14 +79,19 @@ def _melody(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(tones * np.exp(-(seconds % 1)) + 0.06 * _noise(seconds))
 
 
-@pytest.fixture(
-    scope="session",
-    params=[_silence, _noise, _ringing, _hold_music, _melody],
-    ids=lambda make: make.__name__.strip("_"),
-)
+_WORDLESS = (_silence, _noise, _ringing, _hold_music, _melody)
+
+
+@pytest.fixture(scope="session", params=_WORDLESS, ids=lambda make: make.__name__.strip("_"))
 def wordless(request: pytest.FixtureRequest) -> "Audio":
     """30 s in which nobody speaks."""
     return _thirty_seconds(request.param)
+
+
+@pytest.fixture(scope="session")
+def all_wordless() -> "Audio":
+    """30 s of each, one after the other: a window of the recogniser each."""
+    return np.concatenate([_thirty_seconds(make) for make in _WORDLESS])
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from callytics.domain.excerpt import Line
 from callytics.domain.transcript import Role
 from callytics.embedded.parts import llm_engine
-from callytics.embedded.process import free_port, running
+from callytics.embedded.process import Process, free_port, running
 from callytics.errors import ConfigurationError, ModelUnavailableError, RetryableStageError
 from callytics.model_files import resolve
 from callytics.services.summary import Source, SummaryOptions, summarise
@@ -27,7 +27,7 @@ from workers.runtimes import load
 from workers.runtimes.chat import OpenAiChat
 
 HELLO = [{"role": "user", "content": "안녕하세요, 박준호입니다."}]
-PLUMBING = "smollm2-135m-instruct-q4_1"
+SMALL = Settings(preset="offline").models.summarize.model
 
 
 def load_chat(base_url: str | None, model: str = "small-chat", **options: Any) -> OpenAiChat:
@@ -144,11 +144,10 @@ def test_an_answer_without_a_choice_is_none(
         complete(chat_at(server.base_url))
 
 
-def engine(model: str, port: int) -> list[str]:
-    """The command that serves `model`."""
-    folder = resolve(model, Settings())
-    [gguf] = Path(folder).glob("*.gguf")
-    return list(llm_engine(gguf, alias=model, port=port).command)
+def engine(port: int) -> Process:
+    """Serves the offline preset's chat model."""
+    [gguf] = Path(resolve(SMALL, Settings())).glob("*.gguf")
+    return llm_engine(gguf, alias=SMALL, port=port)
 
 
 def healthy(port: int) -> bool:
@@ -177,7 +176,7 @@ def test_the_engine_dies_with_its_parent() -> None:
             sys.executable,
             "-c",
             "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()",
-            *engine(PLUMBING, port),
+            *engine(port).command,
         ],
         stdout=subprocess.DEVNULL,
     )
@@ -192,7 +191,7 @@ def test_the_engine_dies_with_its_parent() -> None:
 @pytest.mark.models
 def test_the_engine_ends_when_it_is_told_to() -> None:
     port = free_port()
-    with subprocess.Popen(engine(PLUMBING, port), stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(engine(port).command, stdout=subprocess.DEVNULL) as process:
         wait_until(lambda: healthy(port), 60)
         process.terminate()
         assert process.wait(20) == -signal.SIGTERM
@@ -212,13 +211,10 @@ def test_a_file_that_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def small_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAiChat]:
     """The offline preset's own model on a real engine, warm."""
-    model = Settings(preset="offline").models.summarize.model
-    folder = resolve(model, Settings())
-    [gguf] = Path(folder).glob("*.gguf")
-    process = llm_engine(gguf, alias=model, port=(port := free_port()))
+    port = free_port()
     with (
-        running(process, tmp_path_factory.mktemp("engine") / "log", timeout_s=120),
-        closing(load_chat(f"http://127.0.0.1:{port}/v1", model)) as chat,
+        running(engine(port), tmp_path_factory.mktemp("engine") / "log", timeout_s=120),
+        closing(load_chat(f"http://127.0.0.1:{port}/v1", SMALL)) as chat,
     ):
         chat.warm_up()
         yield chat

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ from callytics.domain.audio import SAMPLE_RATE_HZ
 from callytics.domain.transcript import Diarization, SpeakerSegment
 from callytics.errors import StageAbandonedError
 from callytics.ports import Progress
-from tests.integration.runtimes.conftest import SAMPLES, offline_settings
+from tests.integration.runtimes.conftest import SAMPLES, offline_settings, read_wav
 from workers.runtimes import load
 from workers.runtimes.pyannote import Pyannote  # isort: split
 
 # After our runtime, which prepares the ground for pyannote's import.
+import pyannote.audio as pyannote_audio
 from pyannote.audio.core.task import Problem, Resolution, Specifications
 from pyannote.audio.models.embedding import WeSpeakerResNet34
 from pyannote.core import Annotation, Segment, Timeline
@@ -62,23 +64,37 @@ def diarization_error_rate(found: tuple[SpeakerSegment, ...], duration_s: float)
     return float(DiarizationErrorRate()(reference, annotation, uem=scored))
 
 
-@pytest.mark.parametrize("num_speakers", [2, None])
-def test_the_speakers_of_a_call_are_told_apart(
-    pyannote: Pyannote, call: "Audio", num_speakers: int | None
-) -> None:
-    found = diarize(pyannote, call, num_speakers=num_speakers)
+@pytest.fixture(scope="module")
+def told_apart(pyannote: Pyannote, call: "Audio") -> Diarization:
+    """The whole call, once for all who look at it; how many speak the model finds by itself."""
+    return diarize(pyannote, call, num_speakers=None)
 
+
+def test_the_speakers_of_a_call_are_told_apart(told_apart: Diarization, call: "Audio") -> None:
+    found = told_apart
     assert len({segment.speaker for segment in found.speech}) == 2
     assert diarization_error_rate(found.speech, len(call) / SAMPLE_RATE_HZ) < 0.06
 
 
-def test_one_speaks_at_a_time_in_order(pyannote: Pyannote, call: "Audio") -> None:
-    found = diarize(pyannote, call).exclusive
+def test_one_speaks_at_a_time_in_order(told_apart: Diarization, call: "Audio") -> None:
+    found = told_apart.exclusive
 
     assert all(segment.start_s < segment.end_s for segment in found)
     for left, right in itertools.pairwise(found):
         assert left.end_s <= right.start_s
     assert found[-1].end_s <= len(call) / SAMPLE_RATE_HZ
+
+
+def test_two_who_speak_at_once_are_both_heard(pyannote: Pyannote) -> None:
+    """pyannote's own telephone sample: 1.9 s of overlap by its reference."""
+    folder = Path(pyannote_audio.__file__).parent / "sample"
+    (reference,) = load_rttm(folder / "sample.rttm").values()
+    found = Annotation()
+    for one in diarize(pyannote, read_wav(folder / "sample.wav")).speech:
+        found[Segment(one.start_s, one.end_s)] = one.speaker
+    assert found.get_overlap().duration() == pytest.approx(
+        reference.get_overlap().duration(), abs=0.5
+    )
 
 
 def test_nobody_speaks_in_silence_noise_or_music(pyannote: Pyannote, wordless: "Audio") -> None:
@@ -117,7 +133,7 @@ def test_a_run_that_is_no_longer_wanted_ends(pyannote: Pyannote, call: "Audio") 
 def test_a_result_can_be_told_from_another_models(pyannote: Pyannote) -> None:
     assert pyannote.info.name == "pyannote-segmentation-campplus"
     assert len(pyannote.info.revision) == 12
-    assert pyannote.info.settings == {"batch_size": 16}
+    assert pyannote.info.settings == {"batch_size": 16, "step": 0.25}
 
 
 def test_a_model_directory_may_have_any_name(tmp_path: Path, call: "Audio") -> None:
@@ -228,7 +244,8 @@ def test_lightnings_stand_in_loads_the_same_network_as_lightning() -> None:
         content: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
         return content
 
-    stand_in, real = scores("stand-in"), scores("real")
+    with ThreadPoolExecutor() as pool:
+        stand_in, real = pool.map(scores, ("stand-in", "real"))
     assert real.pop("real")
     assert not stand_in.pop("real")
     assert stand_in == real

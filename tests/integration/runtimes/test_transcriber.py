@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,14 +69,22 @@ def character_error_rate(reference: str, found: str) -> float:
     return rate
 
 
-def test_a_call_is_understood(
-    whisper: FasterWhisper,
-    call: "Audio",
-    speech: Sequence[Interval],
-    reference: Sequence[dict[str, Any]],
-) -> None:
-    found = listen(whisper, call, speech)
+@dataclass(frozen=True)
+class Heard:
+    """The whole call, heard once for all who look at it."""
 
+    found: Transcription
+    shares: Sequence[float]
+
+
+@pytest.fixture(scope="module")
+def heard(whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]) -> Heard:
+    shares: list[float] = []
+    return Heard(listen(whisper, call, speech, progress=shares.append), shares)
+
+
+def test_a_call_is_understood(heard: Heard, reference: Sequence[dict[str, Any]]) -> None:
+    found = heard.found
     said = " ".join(turn["text"] for turn in reference)
     assert character_error_rate(said, text_of(found.words)) < 0.09
     assert found.language == "ko"
@@ -83,9 +92,9 @@ def test_a_call_is_understood(
 
 
 def test_words_come_in_order_inside_speech_and_with_confidence(
-    whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+    heard: Heard, speech: Sequence[Interval]
 ) -> None:
-    words = listen(whisper, call, speech).words
+    words = heard.found.words
 
     assert [word.start_s for word in words] == sorted(word.start_s for word in words)
     for word in words:
@@ -113,11 +122,10 @@ def test_times_count_from_the_start_of_the_audio_although_silence_is_left_out(
 
 
 def test_the_size_of_a_batch_changes_no_word(
-    whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]
+    heard: Heard, call: "Audio", speech: Sequence[Interval]
 ) -> None:
-    alone = listen(load_whisper(batch_size=1), call, speech, language="ko")
-    together = listen(whisper, call, speech, language="ko")
-    assert text_of(alone.words) == text_of(together.words)
+    alone = listen(load_whisper(batch_size=1), call, speech)
+    assert text_of(alone.words) == text_of(heard.found.words)
 
 
 def test_no_words_without_speech(whisper: FasterWhisper, wordless: "Audio") -> None:
@@ -128,9 +136,9 @@ def test_no_words_without_speech(whisper: FasterWhisper, wordless: "Audio") -> N
 
 
 def test_no_words_even_where_voice_activity_is_mistaken(
-    whisper: FasterWhisper, wordless: "Audio"
+    whisper: FasterWhisper, all_wordless: "Audio"
 ) -> None:
-    assert listen(whisper, wordless, whole(wordless)).words == ()
+    assert listen(whisper, all_wordless, whole(all_wordless), language="ko").words == ()
 
 
 def test_hold_music_between_speech_gets_no_words(
@@ -159,23 +167,19 @@ def test_hotwords_are_taken_as_a_hint(whisper: FasterWhisper, call: "Audio") -> 
     assert "한빛통신" in text_of(found.words)
 
 
-def test_progress_grows_to_nearly_one(
-    whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]
-) -> None:
-    shares: list[float] = []
-    listen(whisper, call, speech, language="ko", progress=shares.append)
-    assert shares == sorted(shares)
-    assert 0.9 < shares[-1] <= 1.0
+def test_progress_grows_to_nearly_one(heard: Heard) -> None:
+    assert list(heard.shares) == sorted(heard.shares)
+    assert 0.9 < heard.shares[-1] <= 1.0
 
 
-def test_a_run_that_is_no_longer_wanted_ends(
-    whisper: FasterWhisper, call: "Audio", speech: Sequence[Interval]
-) -> None:
+def test_a_run_that_is_no_longer_wanted_ends(whisper: FasterWhisper, call: "Audio") -> None:
+    start = call[: 9 * SAMPLE_RATE_HZ]
+
     def abandon(_: float) -> None:
         raise StageAbandonedError
 
     with pytest.raises(StageAbandonedError):
-        listen(whisper, call, speech, progress=abandon)
+        listen(whisper, start, whole(start), language="ko", progress=abandon)
 
 
 def test_a_result_can_be_told_from_another_models(whisper: FasterWhisper) -> None:
