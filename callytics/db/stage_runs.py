@@ -13,24 +13,26 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from callytics.db.calls import CHANGES
-from callytics.db.models import StageRun
+from callytics.db.models import Call, StageRun
 from callytics.domain.stages import SPECS, Stage, StageStatus
 from callytics.errors import CallyticsError
 from callytics.ports import Computed
 
+_CALL = Call.__table__.columns
+
 # One statement, one round trip. The call's row is locked first, as everywhere (Calls.lock_or_none).
 # A stage that this very worker left running belongs to a child that died: a worker that runs one stage
 # at a time takes it over at once.
-_CLAIM = text("""
+_CLAIM = text(f"""
     WITH call AS (
-        SELECT id FROM calls WHERE id = :call_id FOR UPDATE
+        SELECT * FROM calls WHERE id = :call_id FOR UPDATE
     ), run AS (
         UPDATE stage_runs SET
             status = 'running', attempt = attempt + 1, worker = :worker,
             started_at = clock_timestamp(), lease_until = clock_timestamp() + :lease,
             finished_at = NULL, progress = NULL
-        FROM call
-        WHERE call_id = call.id AND stage = :stage AND attempt < attempt_limit
+        FROM (SELECT id FROM call) AS locked
+        WHERE call_id = locked.id AND stage = :stage AND attempt < attempt_limit
           AND (status = 'queued' AND coalesce(next_attempt_at <= clock_timestamp(), true)
                OR status = 'running' AND worker = :worker AND :exclusive)
         RETURNING call_id, stage, attempt, worker, started_at
@@ -40,11 +42,12 @@ _CLAIM = text("""
     ), started AS (
         UPDATE calls SET status = 'running' FROM run WHERE id = run.call_id AND status = 'queued'
     )
-    SELECT attempt, pg_notify(:channel, call_id::text),
+    SELECT {", ".join(f"call.{column.name}" for column in _CALL)}, run.attempt,
+           pg_notify(:channel, call_id::text),
            -- A claim that a crash of PostgreSQL undoes is made again: no need to wait for the disk.
            set_config('synchronous_commit', 'off', true)
-    FROM run
-""")
+    FROM run JOIN call ON call.id = run.call_id
+""").columns(*_CALL, StageRun.attempt)  # noqa: S608 (names of columns)
 
 # What this statement selects is what stood before it, but for the finished stage itself.
 _FINISH = text("""
@@ -130,13 +133,13 @@ class StageRuns:
 
     def claim(
         self, call_id: UUID, stage: Stage, *, worker: str, exclusive: bool, lease: timedelta
-    ) -> int | None:
-        """Take the stage if it is queued and due: the number of this attempt, else None.
+    ) -> tuple[Call, int] | None:
+        """Take the stage if it is queued and due: its call and the number of this attempt, else None.
 
         `exclusive` says that `worker` runs one stage at a time, so that what it left running is dead.
         """
         row = self._session.execute(
-            _CLAIM,
+            select(Call, StageRun.attempt).from_statement(_CLAIM),
             {
                 "call_id": call_id,
                 "stage": stage.value,
@@ -146,7 +149,7 @@ class StageRuns:
                 "lease": lease,
             },
         ).first()
-        return row.attempt if row else None
+        return (row.Call, row.attempt) if row else None
 
     def renew(
         self, call_id: UUID, stage: Stage, attempt: int, lease: timedelta, progress: float | None

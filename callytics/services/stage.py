@@ -154,18 +154,18 @@ class Claim:
 
 def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Outcome:
     with unit_of_work(context.sessions) as session:
-        attempt = StageRuns(session).claim(
+        claimed = StageRuns(session).claim(
             call_id,
             work.stage,
             worker=context.worker,
             exclusive=context.exclusive,
             lease=timedelta(seconds=context.settings.lease_s),
         )
-        if attempt is None:
+        if claimed is None:
             done = StageRuns(session).status(call_id, work.stage) is StageStatus.DONE
             return Outcome.ALREADY_DONE if done else Outcome.NOT_CLAIMED
-        inputs = work.read(session, Calls(session).get(call_id))
-        return Claim(call_id=call_id, attempt=attempt, inputs=inputs)
+        call, attempt = claimed
+        return Claim(call_id=call_id, attempt=attempt, inputs=work.read(session, call))
 
 
 def _record(
