@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -35,6 +36,17 @@ def drop_root() -> None:
     Path("/proc/self/gid_map").write_text(f"{NOBODY} {gid} 1")
 
 
+def step_back(by: int) -> None:
+    """Lower the priority by `by`: of this process, and of its session.
+
+    Where the kernel weighs each session as a whole (autogroups, sched(7)), the first has no effect on
+    other sessions' processes.
+    """
+    os.nice(by)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(by))
+
+
 def main(arguments: list[str]) -> None:
     split = arguments.index("--")
     options, command = arguments[:split], arguments[split + 1 :]
@@ -46,7 +58,7 @@ def main(arguments: list[str]) -> None:
             sys.exit(CANNOT_DROP_ROOT)
     for option in options:
         if option.startswith("--nice="):
-            os.nice(int(option.partition("=")[2]))
+            step_back(int(option.partition("=")[2]))
     # After the namespace: a change of credentials clears the death signal.
     die_with_parent(int(options[0]))
     os.execvp(command[0], command)  # noqa: S606

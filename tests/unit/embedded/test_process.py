@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 from callytics.embedded.process import LOG_BYTES, Process, free_port, open_log
@@ -35,3 +37,18 @@ def test_a_large_log_is_put_aside(tmp_path: Path) -> None:
     open_log(path).close()
     assert path.read_bytes() == b""
     assert (tmp_path / "part.old.log").stat().st_size > LOG_BYTES
+
+
+SAYS_ITS_PRIORITY = """
+import os, pathlib
+group = pathlib.Path("/proc/self/autogroup")
+print(os.nice(0), group.read_text().split()[-1] if group.exists() else "")
+"""
+
+
+def test_a_part_that_steps_back_does_so_among_all_sessions() -> None:
+    part = Process(name="patient", command=(sys.executable, "-c", SAYS_ITS_PRIORITY), nice=7)
+    said = subprocess.run(
+        part.launched(), capture_output=True, text=True, check=True, start_new_session=True
+    )
+    assert said.stdout.split() in (["7", "7"], ["7"])
