@@ -19,7 +19,7 @@ from callytics.adapters.audio_store import ObjectAudioStore
 from callytics.domain.audio import Attribution, PreparedAudio
 from callytics.domain.conversation import Conversation, Heard, converse
 from callytics.domain.stages import Stage
-from callytics.domain.transcript import Turn, Word
+from callytics.domain.transcript import Word
 from callytics.ports import AudioStore, Diarizer, Transcriber
 from callytics.services.stages.diarize import by_channel
 from callytics.services.stages.waves import read_channel
@@ -82,14 +82,13 @@ def _transcribe(audio: PreparedAudio, store: AudioStore, settings: Settings) -> 
     ]
 
 
-def score(turns: Sequence[Turn], reference: Path) -> Score:
-    """Words whose role is that of the reference's speaker."""
+def score(words: Sequence[tuple[str, str]], reference: Path) -> Score:
+    """Of `words`, each with its role before it, those whose role is that of the reference's speaker."""
     spoken = [
         (letter, turn["speaker"])
         for turn in json.loads(reference.read_text("utf-8"))
         for letter in filter(str.isalnum, turn["text"])
     ]
-    words = [(turn.role.value, word.text) for turn in turns for word in turn.words]
     heard = [
         (letter, number)
         for number, (_, text) in enumerate(words)
@@ -110,5 +109,6 @@ if __name__ == "__main__":
     conversation = hear(recording, Settings())
     for turn in conversation.turns:
         print(f"{turn.start_s:6.2f} {turn.role.value:9}{turn.role_confidence:.2f} {turn.text}")
-    result = score(conversation.turns, SAMPLES / "dialogue_ref.json")
+    heard = [(turn.role.value, word.text) for turn in conversation.turns for word in turn.words]
+    result = score(heard, SAMPLES / "dialogue_ref.json")
     print(f"{result.right} of {result.judged} judged words ({result.share:.1%}) have their speaker")

@@ -13,6 +13,7 @@ from typing import Any
 import jiwer
 import pytest
 
+from bench.attribution import score
 from callytics.domain.stages import Stage
 from tests.support.recordings import SAMPLES
 from tests.support.waiting import wait_until
@@ -28,7 +29,11 @@ class Stack:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        self._env = {**os.environ, "CALLYTICS_STATE_DIR": str(state_dir)}
+        self._env = {
+            **os.environ,
+            "CALLYTICS_STATE_DIR": str(state_dir),
+            "CALLYTICS_PIPELINE__LEASE_S": "6",  # nobody needs to wait longer for a killed worker
+        }
 
     def callytics(self, *command: str | Path) -> str:
         done = subprocess.run(
@@ -92,6 +97,10 @@ def test_every_turn_has_its_speaker_and_role(sample: str, request: pytest.Fixtur
     call = request.getfixturevalue(sample)
 
     assert [turn["role"] for turn in call["turns"]] == [turn["speaker"] for turn in REFERENCE]
+    words = [(turn["role"], word) for turn in call["turns"] for word in turn["text"].split()]
+    found = score(words, SAMPLES / "dialogue_ref.json")
+    assert found.judged > 80
+    assert found.share >= 0.97
 
 
 def test_channels_that_were_named_are_certain(stereo: dict[str, Any]) -> None:

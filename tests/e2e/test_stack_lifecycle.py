@@ -46,12 +46,12 @@ class Machine:
         done = self.run("up", "--detach")
         assert done.returncode == 0, done.stdout
 
-    def wait_ready(self, foreground: subprocess.Popen[str]) -> None:
-        def ready() -> bool:
+    def wait_all_started(self, foreground: subprocess.Popen[str]) -> None:
+        def last_one_runs() -> bool:
             assert foreground.poll() is None, foreground.communicate()[0]
-            return self.run("status").returncode == 0
+            return any("--queues slm" in command for command in self.processes().values())
 
-        wait_until(ready, 300, every_s=1)
+        wait_until(last_one_runs, 120)
 
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
@@ -122,7 +122,7 @@ def test_a_detached_stack_comes_up_mends_itself_and_goes_down(machine: Machine) 
 
 def test_a_stack_that_is_killed_leaves_no_process_and_keeps_its_state(machine: Machine) -> None:
     with machine.start("up") as foreground:
-        machine.wait_ready(foreground)
+        machine.wait_all_started(foreground)
         assert machine.run("clients", "create", "kept").returncode == 0
         os.kill(machine.published()["pid"], signal.SIGKILL)
         machine.assert_nothing_runs()

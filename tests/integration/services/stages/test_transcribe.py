@@ -3,17 +3,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
-import pytest
-
 from callytics.domain.serial import from_json
 from callytics.domain.stages import Stage, StageStatus
 from callytics.domain.transcript import Interval, Word
-from callytics.ports import Model, ModelInfo, Progress, Transcriber, Transcription
+from callytics.ports import ModelInfo, Progress, Transcriber, Transcription
 from callytics.services.stages.transcribe import Transcribe
-from callytics.settings import Settings
 from tests.support.desk import Desk
-from tests.support.recordings import SAMPLES, call, side_by_side, silence, wav_bytes
-from workers.runtimes import load
+from tests.support.recordings import call, side_by_side, silence, wav_bytes
 
 if TYPE_CHECKING:
     from callytics.ports import Audio
@@ -130,24 +126,3 @@ def test_progress_counts_over_all_channels(desk: Desk) -> None:
     computed = work.compute(inputs, shares.append)
     assert shares == [0.25, 0.75]
     assert computed.audio_s == 2 * inputs.audio.duration_s
-
-
-@pytest.mark.models
-def test_the_shipped_stereo_call_is_heard_on_both_channels(desk: Desk) -> None:
-    model: Model = load("transcribe", Settings(preset="offline"))
-    desk.works = {
-        **desk.works,
-        Stage.TRANSCRIBE: Transcribe(cast("Transcriber", model), desk.store),
-    }
-    audio = (SAMPLES / "dialogue_8k_stereo_ulaw.wav").read_bytes()
-    call_id = desk.call(audio, channels={"agent": 0, "customer": 1})
-    desk.run(call_id, *FIRST)
-    found = stored(desk, call_id)
-    said = {
-        channel: "".join(word.text for word in found.words if word.channel == channel)
-        for channel in (0, 1)
-    }
-    assert found.language == "ko"
-    assert "방문예약" in said[0]
-    assert "인터넷" in said[1]
-    assert "인터넷" not in said[0]
