@@ -27,9 +27,9 @@ def signer(client: str | None) -> Iterator[Callable[[], str]]:
             yield make_key
     else:
         raise CommandError(
-            f"There is no secret to sign as {name!r} with: start the local stack with `callytics up`, "
-            "or set CALLYTICS_CLIENT__NAME and CALLYTICS_CLIENT__SECRET.",
-            ExitCode.REFUSED,
+            f"No stack runs in {settings.state_dir}, and there is no secret to sign as {name!r} with: "
+            "start it with `callytics up`, or set CALLYTICS_CLIENT__NAME and CALLYTICS_CLIENT__SECRET.",
+            ExitCode.UNREACHABLE,
         )
 
 

@@ -50,7 +50,7 @@ def demo() -> None:
         results = _analyse()
         for title, call in results.items():
             print_report(call, title=title)
-    say("Next: `callytics up`, then `callytics submit YOUR_FILE --wait`.", "dim")
+    say("Next: `make up`, `. .venv/bin/activate`, and `callytics submit YOUR_FILE --wait`.", "dim")
     if any(call["status"] != JobStatus.COMPLETED for call in results.values()):
         raise typer.Exit(ExitCode.CALL_FAILED)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from callytics.cli import local
-from callytics.cli.console import colored, print_json, print_plain, print_table
+from callytics.cli.console import colored, print_json, print_plain, print_table, say
 from callytics.cli.options import Json
 from callytics.cli.problems import CommandError, ExitCode
 
@@ -122,7 +122,12 @@ def get(
     as_json: Json = False,
 ) -> None:
     """Print one setting and nothing else, a secret in clear."""
-    entry = _named(name, list(entries(local.settings())))
+    from callytics.settings import read_stack_file
+
+    settings = local.settings()
+    entry = _named(name, list(entries(settings)))
+    if entry.source == "derived" and not read_stack_file(settings.state_dir):
+        say(f"No stack runs in {settings.state_dir}; this is what the settings say.", "yellow")
     if as_json:
         print_json(entry.value, indent=None)
     elif entry.value is None:

@@ -140,6 +140,9 @@ def submit(
         else:
             answer = api.submit_reference({**references, **asked}, headers)
             answers = {next(iter(references.values())): answer}
+        if wait:
+            for title, answer in answers.items():
+                say(f"{title}: {answer['call_id']}", "dim")
         results = wait_for(api, answers) if wait else answers
     _print(results, wait=wait, as_json=as_json)
     _finish(len(set(files or references)), results, wait=wait)

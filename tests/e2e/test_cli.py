@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from callytics.embedded.state_dir import StateDir
 from callytics.embedded.supervisor import State
+from tests.support.stack import left_behind
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.models]
@@ -44,32 +44,6 @@ def run(variables: Mapping[str, str]) -> Iterator[Run]:
     command("down")
 
 
-def left_behind(state: StateDir) -> list[str]:
-    """The command lines of processes that were started for the state directory."""
-    mark = f"CALLYTICS_STATE_DIR={state.path}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has just ended
-            if mark in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found
-
-
-@pytest.mark.timeout(900)
-def test_the_demo_shows_two_analysed_calls_and_leaves_nothing_running(
-    run: Run, state: StateDir
-) -> None:
-    demo = run("demo", timeout_s=800)
-    assert demo.returncode == 0, demo.stderr
-    for expected in ("dialogue_16k_mono.wav", "dialogue_8k_stereo_ulaw.wav", "agent", "customer"):
-        assert expected in demo.stdout
-    assert demo.stdout.count("completed") == 2
-    assert demo.stdout.count("Summary: ") == 2
-    assert "dialogue_16k_mono.wav: transcribe done" in demo.stderr
-    assert "Traceback" not in demo.stderr
-    assert left_behind(state) == []
-
-
 def test_a_stack_that_is_not_ready_in_time_is_stopped_and_the_reason_told(
     run: Run, state: StateDir
 ) -> None:
@@ -77,7 +51,7 @@ def test_a_stack_that_is_not_ready_in_time_is_stopped_and_the_reason_told(
     assert (up.returncode, up.stdout) == (1, "")
     assert "Not ready in time" in up.stderr
     assert str(state.logs) in up.stderr
-    assert left_behind(state) == []
+    assert left_behind(state.path) == []
 
 
 def test_a_demo_that_is_killed_leaves_no_process_behind(
@@ -91,4 +65,4 @@ def test_a_demo_that_is_killed_leaves_no_process_behind(
     ) as demo:
         wait_until(any_part_is_ready)
         demo.kill()
-    wait_until(lambda: not left_behind(state))
+    wait_until(lambda: not left_behind(state.path))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import wave
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from bench.attribution import score
 from callytics.domain.stages import Stage
 from tests.support.recordings import SAMPLES
+from tests.support.stack import left_behind
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.models, pytest.mark.timeout(600)]
@@ -35,7 +37,7 @@ class Stack:
             "CALLYTICS_PIPELINE__LEASE_S": "6",  # nobody needs to wait longer for a killed worker
         }
 
-    def callytics(self, *command: str | Path) -> str:
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "callytics.cli", *command],
             env=self._env,
@@ -44,7 +46,10 @@ class Stack:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return done
+
+    def callytics(self, *command: str | Path) -> str:
+        return self.run(*command).stdout
 
     def analyse(self, *options: str | Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.callytics("submit", *options, "--wait", "--json"))
@@ -57,28 +62,62 @@ class Stack:
         return sorted((self.state_dir / "logs").glob("*.log"))
 
 
+@dataclass(frozen=True)
+class Demo:
+    """`callytics demo`, run to its end where nothing ran before; `stack` is not running then."""
+
+    stack: Stack
+    shown: str
+    told: str
+    left_behind: list[str]
+
+
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     stack = Stack(tmp_path_factory.mktemp("stack"))
-    stack.callytics("up", "--detach")
-    yield stack
-    stack.callytics("down")
+    done = stack.run("demo")
+    return Demo(stack, done.stdout, done.stderr, left_behind(stack.state_dir))
 
 
 @pytest.fixture(scope="module")
-def mono(stack: Stack) -> dict[str, Any]:
-    return stack.analyse(SAMPLES / "dialogue_16k_mono.wav")
+def stack(demo: Demo) -> Iterator[Stack]:
+    """The demo's stack, up again: it knows the calls still."""
+    demo.stack.callytics("up", "--detach")
+    yield demo.stack
+    demo.stack.callytics("down")
 
 
 @pytest.fixture(scope="module")
-def stereo(stack: Stack) -> dict[str, Any]:
-    return stack.analyse(
-        SAMPLES / "dialogue_8k_stereo_ulaw.wav", "--channels", "agent=0,customer=1"
-    )
+def demo_calls(stack: Stack) -> list[dict[str, Any]]:
+    page = json.loads(stack.callytics("calls", "list", "--json"))
+    return [
+        json.loads(stack.callytics("calls", "show", call["call_id"], "--json"))
+        for call in page["data"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def mono(demo_calls: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(call for call in demo_calls if call["channels"] is None)
+
+
+@pytest.fixture(scope="module")
+def stereo(demo_calls: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(call for call in demo_calls if call["channels"] is not None)
 
 
 def text_of(call: dict[str, Any]) -> str:
     return " ".join(turn["text"] for turn in call["turns"])
+
+
+def test_the_demo_shows_two_analysed_calls_and_leaves_nothing_running(demo: Demo) -> None:
+    for expected in ("dialogue_16k_mono.wav", "dialogue_8k_stereo_ulaw.wav", "agent", "customer"):
+        assert expected in demo.shown
+    assert demo.shown.count("completed") == 2
+    assert demo.shown.count("Summary: ") == 2
+    assert "dialogue_16k_mono.wav: transcribe done" in demo.told
+    assert "Traceback" not in demo.told
+    assert demo.left_behind == []
 
 
 @pytest.mark.parametrize(("sample", "most"), [("mono", 0.12), ("stereo", 0.2)])

@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -39,6 +39,17 @@ def servers(directory: Path) -> Iterator[tuple[Settings, sessionmaker[Session]]]
         migrate.upgrade(engine)
         yield settings, make_sessions(engine)
         engine.dispose()
+
+
+def left_behind(state_dir: Path) -> list[str]:
+    """The command lines of processes that were started for the state directory."""
+    mark = f"CALLYTICS_STATE_DIR={state_dir}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if mark in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
 
 
 @contextmanager

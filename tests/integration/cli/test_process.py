@@ -40,6 +40,7 @@ def test_ctrl_c_ends_a_waiting_command_with_130_and_without_a_traceback(
         [*CLI, "submit", recording, "--wait"], env=variables, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
+        assert UUID(process.stderr.readline().removeprefix(f"{recording}: ").strip())
         assert process.stderr.readline() == f"{recording}: preprocess running\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 130

@@ -38,7 +38,6 @@ def test_show_prints_every_setting_as_json(run: Run) -> None:
     [
         ("redis_url", "redis://:hunter2@cache:6379/0"),
         ("CALLYTICS_LLM__API_KEY", "hunter2-llm"),
-        ("api_url", "http://127.0.0.1:8000"),
         ("api.port", "8000"),
         ("audio.roots", "[]"),
     ],
@@ -46,6 +45,12 @@ def test_show_prints_every_setting_as_json(run: Run) -> None:
 def test_get_prints_the_value_and_nothing_else(run: Run, name: str, value: str) -> None:
     result = run("settings", "get", name, **SECRETS)
     assert (result.exit_code, result.output) == (0, value + "\n")
+
+
+def test_an_address_where_no_stack_runs_is_said_to_be_one(run: Run) -> None:
+    result = run("settings", "get", "api_url")
+    assert (result.exit_code, result.stdout) == (0, "http://127.0.0.1:8000\n")
+    assert "No stack runs in" in result.stderr
 
 
 def test_get_reads_what_the_running_stack_has_published(run: Run, tmp_path: Path) -> None:

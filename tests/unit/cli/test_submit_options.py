@@ -40,7 +40,7 @@ def test_wrong_usage_is_told_before_anything_is_sent(
 
 def test_without_a_secret_the_user_is_told_where_one_comes_from(run: Run, file: str) -> None:
     result = run("submit", file)
-    assert result.exit_code == 5
+    assert result.exit_code == 6
     assert "callytics up" in result.stderr
 
 
