@@ -255,8 +255,8 @@ def correct_speakers(
 def delete(context: Context, client_id: Writer, call_id: CallId) -> None:
     """Whatever its state. The rows are gone with the answer, the audio at the latest a little later."""
     with unit_of_work(context.sessions) as session:
-        deleted = calls.delete(session, client_id, call_id)
-    calls.delete_audio(context.sessions, context.store, deleted)
+        calls.delete(session, client_id, call_id)
+    calls.delete_audio(context.store, call_id)
 
 
 def _result(

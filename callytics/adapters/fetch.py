@@ -95,9 +95,10 @@ _TIMEOUTS = {"timeout": {"connect": None, "read": READ_TIMEOUT_S, "write": READ_
 def _parse(url: str | httpx.URL) -> httpx.URL:
     try:
         target = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        host = target.host
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter of names that IDNA does not know
         raise AudioUrlForbiddenError("`audio_url` is no URL.") from error
-    if target.scheme not in DEFAULT_PORTS or not target.host:
+    if target.scheme not in DEFAULT_PORTS or not host:
         raise AudioUrlForbiddenError("`audio_url` must begin with http:// or https://.")
     if target.userinfo:
         raise AudioUrlForbiddenError("`audio_url` must not carry a user name or password.")

@@ -39,6 +39,11 @@ _CLAIM = text(f"""
     ), log AS (
         INSERT INTO stage_attempts (call_id, stage, attempt, worker, started_at)
         SELECT call_id, stage, attempt, worker, started_at FROM run
+    ), lost AS (
+        UPDATE stage_attempts AS log SET finished_at = run.started_at, outcome = 'worker_lost'
+        FROM run
+        WHERE log.call_id = run.call_id AND log.stage = run.stage AND log.attempt < run.attempt
+          AND log.finished_at IS NULL
     ), started AS (
         UPDATE calls SET status = 'running' FROM run WHERE id = run.call_id AND status = 'queued'
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from callytics.db.audio_purges import AudioPurges
 from callytics.db.calls import CallFilter, Calls
@@ -25,7 +25,6 @@ from callytics.errors import (
 from callytics.ports import AudioStore, call_folder
 from callytics.services import speakers
 from callytics.services.stage import Hint, advance
-from callytics.services.upkeep import finish_purge
 
 log = structlog.get_logger(__name__)
 
@@ -106,29 +105,20 @@ def lock_finished(session: Session, client_id: UUID, call_id: UUID) -> Call:
     return call
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Deleted:
-    """Where a deleted call's audio lies, and whether a stage may still be writing there."""
-
-    audio_folder: str
-    was_running: bool
-
-
-def delete(session: Session, client_id: UUID, call_id: UUID) -> Deleted:
+def delete(session: Session, client_id: UUID, call_id: UUID) -> None:
     """Delete the call's rows, whatever its state; after the commit `delete_audio`."""
     call = Calls(session).lock_owned(client_id, call_id)
-    folder = call_folder(call.id)
-    AudioPurges(session).add(folder)
+    AudioPurges(session).add(call_folder(call.id))
     Calls(session).delete(call.id)
-    return Deleted(audio_folder=folder, was_running=call.status not in FINISHED)
 
 
-def delete_audio(sessions: sessionmaker[Session], store: AudioStore, deleted: Deleted) -> None:
-    """Delete the call's audio now. Where that fails, or a stage writes to it still, upkeep does it again."""
+def delete_audio(store: AudioStore, call_id: UUID) -> None:
+    """Delete the call's audio now.
+
+    Upkeep does it once more in an hour: this may fail, and a stage that has not noticed yet, of a call
+    that was cancelled a moment ago too, may still write.
+    """
     try:
-        if deleted.was_running:
-            store.delete_prefix(deleted.audio_folder)
-        else:
-            finish_purge(sessions, store, deleted.audio_folder)
+        store.delete_prefix(call_folder(call_id))
     except Exception as error:
         log.warning("audio_not_deleted_yet", error=type(error).__name__)

@@ -82,12 +82,7 @@ def tidy(sessions: sessionmaker[Session], store: AudioStore, idempotency_ttl: ti
         Heartbeats(session).forget(LOST_WORKER)
         IdempotencyKeys(session).prune(idempotency_ttl)
     for prefix in prefixes:
-        finish_purge(sessions, store, prefix)
+        store.delete_prefix(prefix)
+        with unit_of_work(sessions) as session:
+            AudioPurges(session).remove(prefix)
     store.delete_older(INCOMING, ABANDONED_UPLOAD)
-
-
-def finish_purge(sessions: sessionmaker[Session], store: AudioStore, prefix: str) -> None:
-    """Delete the audio below `prefix`, then the row that asked for it."""
-    store.delete_prefix(prefix)
-    with unit_of_work(sessions) as session:
-        AudioPurges(session).remove(prefix)

@@ -30,6 +30,9 @@ from workers.audio.headers import Header, mp3_tells_its_length, read_header
 if TYPE_CHECKING:
     from callytics.ports import Audio
 
+MIN_RATE_HZ = 4000
+"""Telephone speech has 8000."""
+
 MAX_CHANNELS = 16
 
 SLACK_S = 0.25
@@ -95,6 +98,9 @@ def _decode(
     _check_channels(first.layout.nb_channels)
     with ChannelFiles(folder, first.layout) as files:
         for frame in chain([first], frames):
+            # Before it is resampled: a few bytes may claim a frame of hours.
+            _check_rate(frame.sample_rate)
+            _check_length(files.length_s + frame.samples / frame.sample_rate, max_duration_s)
             files.write(frame, recording.start_s)
             _check_length(files.length_s, max_duration_s)
             progress(min(1.0, files.length_s / told_s) if told_s else 0.0)
@@ -106,6 +112,11 @@ def _decode(
 def _check_length(length_s: float, max_duration_s: float) -> None:
     if length_s > max_duration_s:
         raise AudioTooLongError(max_duration_s=max_duration_s)
+
+
+def _check_rate(rate_hz: int) -> None:
+    if rate_hz < MIN_RATE_HZ:
+        raise NotAudioError(f"The audio has {rate_hz} Hz; speech needs {MIN_RATE_HZ} Hz or more.")
 
 
 def _check_channels(number: int) -> None:

@@ -23,7 +23,7 @@ from callytics.domain.audio import SAMPLE_RATE_HZ
 from callytics.domain.hallucination import RecognisedSegment, spoken_words
 from callytics.domain.listening import in_gaps, spans_to_hear, unheard, windows
 from callytics.domain.transcript import Interval, Word
-from callytics.errors import ConfigurationError
+from callytics.errors import ConfigurationError, InvalidRequestError
 from callytics.model_files import revision_of
 from callytics.ports import ModelInfo, Progress, Transcription
 from callytics.settings import ModelSettings, Settings
@@ -103,6 +103,8 @@ class FasterWhisper:
         hotwords: Sequence[str],
         progress: Progress,
     ) -> Transcription:
+        if language is not None and language not in self._whisper.supported_languages:
+            raise InvalidRequestError(f"The recogniser does not know the language `{language}`.")
         if not speech:
             return Transcription(words=(), language=language, language_probability=0.0)
         asked = {

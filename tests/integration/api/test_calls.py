@@ -371,16 +371,19 @@ class TestDelete:
         problem(client.request("DELETE", f"{CALLS}/{call_id}"), 404, "call_not_found")
         assert not audio_of(context, call_id).exists()
         with context.sessions() as session:
-            for table in (Call, StageRun, StageAttempt, AudioPurge):
+            for table in (Call, StageRun, StageAttempt):
                 assert session.scalars(select(table)).all() == []
 
+    @pytest.mark.parametrize("cancelled", [False, True])
     def test_a_call_that_runs_may_be_deleted_and_its_audio_is_looked_for_again(
-        self, client: ApiClient, pipeline: Pipeline, context: ApiContext
+        self, client: ApiClient, pipeline: Pipeline, context: ApiContext, *, cancelled: bool
     ) -> None:
         call_id = client.submit()
         work = pipeline.works[Stage.PREPROCESS]
 
         def delete_meanwhile(_progress: object) -> None:
+            if cancelled:
+                client.post(f"{CALLS}/{call_id}/cancel")
             client.request("DELETE", f"{CALLS}/{call_id}")
             context.store.write(f"calls/{call_id}/channel-0.wav", [b"written too late"])
 

@@ -1,5 +1,6 @@
 """The older paths, which answer when the analysis is done."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -99,6 +100,14 @@ def test_the_fast_path_refuses_while_a_model_is_not_ready(
     assert document["detail"] == "The models are not ready (stt: loading, slm: missing)."
     assert int(response.headers["retry-after"]) > 0
     assert client.get(CALLS).json()["data"] == []
+
+
+@pytest.mark.parametrize("path", [*PATHS, CALLS])
+@pytest.mark.parametrize("field", ["audio_path", "consultation_id"])
+def test_half_a_surrogate_pair_is_no_text(client: ApiClient, path: str, field: str) -> None:
+    body = json.dumps({"audio_path": "call.wav", field: "\ud800"})
+    response = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in {400, 422}
 
 
 def test_the_slow_path_waits_for_models(pipeline: Pipeline, ask: Ask) -> None:

@@ -236,6 +236,15 @@ def test_a_header_of_zero_channels(tmp_path: Path) -> None:
         opened(path, tmp_path)
 
 
+def test_a_sample_rate_that_no_speech_has_is_refused_before_it_is_resampled(tmp_path: Path) -> None:
+    content = bytearray(wav_bytes(call(length_s=1)))
+    content[24:28] = (16).to_bytes(4, "little")
+    path = tmp_path / "original"
+    path.write_bytes(content)
+    with pytest.raises(NotAudioError, match="16 Hz"):
+        opened(path, tmp_path)
+
+
 def test_too_many_channels(tmp_path: Path) -> None:
     path = tmp_path / "original"
     path.write_bytes(wav_bytes(np.zeros((MAX_CHANNELS + 1, 8000), np.float32)))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from threading import Event
+from uuid import UUID
 
 import pytest
 

@@ -13,7 +13,7 @@ import pytest
 from callytics.domain.audio import SAMPLE_RATE_HZ
 from callytics.domain.hallucination import SPEECH_MARGIN_S
 from callytics.domain.transcript import Interval, Word
-from callytics.errors import ConfigurationError, StageAbandonedError
+from callytics.errors import ConfigurationError, InvalidRequestError, StageAbandonedError
 from callytics.ports import Progress, Transcription
 from tests.integration.runtimes.conftest import offline_settings, whole
 from workers.runtimes import load
@@ -181,6 +181,11 @@ def test_a_run_that_is_no_longer_wanted_ends(whisper: FasterWhisper, call: "Audi
 
     with pytest.raises(StageAbandonedError):
         listen(whisper, start, whole(start), language="ko", progress=abandon)
+
+
+def test_a_language_that_whisper_lacks_is_named(whisper: FasterWhisper, call: "Audio") -> None:
+    with pytest.raises(InvalidRequestError, match="`xx`"):
+        listen(whisper, call[:SAMPLE_RATE_HZ], whole(call[:SAMPLE_RATE_HZ]), language="xx")
 
 
 def test_a_result_can_be_told_from_another_models(whisper: FasterWhisper) -> None:

@@ -224,6 +224,10 @@ def test_a_worker_takes_over_at_once_what_its_own_dead_child_held(bench: Bench) 
     same = bench.run(Stage.PREPROCESS, call_id, worker="w1")
 
     assert (other, same) == (Outcome.NOT_CLAIMED, Outcome.DONE)
+    with bench.sessions() as session:
+        log = session.scalars(select(StageAttempt).order_by(StageAttempt.attempt)).all()
+    assert [attempt.outcome for attempt in log] == ["worker_lost", "done"]
+    assert all(attempt.finished_at for attempt in log)
 
 
 def _die(_progress: Any) -> None:

@@ -266,6 +266,7 @@ def test_what_is_not_there_cannot_be_fetched(url: str) -> None:
         "http://",
         "http:///call",
         "javascript:1",
+        "http://xn--/",
     ],
 )
 def test_what_is_no_http_address_is_refused(url: str) -> None:
