@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from threading import Lock
+from time import monotonic
 
 import structlog
 from prometheus_client import (
@@ -40,6 +41,7 @@ class Metrics:
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self._sessions = sessions
         self._lock = Lock()
+        self._started = monotonic()
         self._counted_until: datetime | None = None
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
@@ -138,7 +140,8 @@ class Metrics:
     def _count_attempts(self, session: Session) -> None:
         stats = StageStats(session)
         until = stats.now() - COMMIT_DELAY
-        since = self._counted_until or until
+        lived = timedelta(seconds=monotonic() - self._started)
+        since = self._counted_until or until - lived
         for attempt in stats.ended(since, until):
             if attempt.outcome not in NO_FAILURES:
                 self._stage_failures.labels(attempt.stage.value, attempt.outcome).inc()

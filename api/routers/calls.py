@@ -238,7 +238,7 @@ def correct_speakers(
     body: SpeakersBody,
 ) -> Response:
     """Once the call has ended. Roles, metrics and sentiment are right in the answer; a summary, whose
-    words name the roles, is made again, so the call runs once more for a moment.
+    words name the roles, is dropped and made again, so the call runs once more for a moment.
     """
     with unit_of_work(context.sessions) as session:
         hints = calls.correct_speakers(session, client_id, call_id, body.roles)

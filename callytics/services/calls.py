@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
+from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session
 
 from callytics.db.audio_purges import AudioPurges
 from callytics.db.calls import CallFilter, Calls
-from callytics.db.models import Call
+from callytics.db.models import Call, Summary
 from callytics.db.stage_runs import StageRuns
 from callytics.db.turns import Turns
 from callytics.domain.job import FINISHED
@@ -74,8 +75,8 @@ def correct_speakers(
 ) -> Sequence[Hint]:
     """Give the speakers `roles`, or, if None, agent and customer each other's; the hints to send.
 
-    Roles, metrics and sentiment of each role are right at once; the summary, whose prompt names the
-    roles, is made again.
+    Roles, metrics and sentiment of each role are right at once; the summary, whose words name the
+    roles, is dropped and made again.
     """
     call = lock_finished(session, client_id, call_id)
     found = {turn.speaker: turn.role for turn in Turns(session).of(call.id)}
@@ -85,6 +86,7 @@ def correct_speakers(
     if not wanted or not wanted.keys() <= found.keys():
         raise InvalidRequestError("Name speakers that the call has.", speakers=sorted(found))
     speakers.correct(session, call, wanted)
+    session.execute(delete_rows(Summary).where(Summary.call_id == call.id))
     runs = StageRuns(session)
     if runs.status(call.id, Stage.SUMMARIZE) is not StageStatus.DONE:
         return []

@@ -212,7 +212,8 @@ def _check_callback_url(url: str | None, settings: Settings) -> None:
     except ValueError:
         parts = urlsplit("")
     allowed = parts.scheme == "https" or (
-        parts.scheme == "http" and parts.hostname in settings.audio.allowed_hosts
+        parts.scheme == "http"
+        and (parts.hostname or "") in {host.lower() for host in settings.audio.allowed_hosts}
     )
     if not (allowed and parts.hostname and parts.username is None):
         raise InvalidRequestError(

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -319,7 +319,7 @@ class Lease:
                         timedelta(seconds=lease_s),
                         self._share,
                     )
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 # The model goes on: whether the claim still held is decided when it is recorded.
                 log.warning("lease_not_renewed", error=type(error).__name__)
                 continue
