@@ -1,5 +1,7 @@
 """What runs and what is ready, from heartbeat rows; and what Prometheus is shown."""
 
+from time import monotonic
+
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
@@ -193,6 +195,22 @@ class TestMetrics:
                     finished_at=func.clock_timestamp() - text("interval '2 seconds'"),
                 )
             )
+
+    def test_attempts_since_the_process_started_are_counted_at_the_first_look(
+        self,
+        client: ApiClient,
+        pipeline: Pipeline,
+        context: ApiContext,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        client.submit()
+        pipeline.run()
+        with unit_of_work(context.sessions) as session:
+            ended = func.clock_timestamp() - text("interval '30 seconds'")
+            session.execute(update(StageAttempt).values(finished_at=ended))
+        monkeypatch.setattr("api.metrics.monotonic", lambda: monotonic() + 60)
+        found = metrics(client.http)
+        assert found["callytics_stage_seconds_count", (("stage", "diarize"),)] == 1
 
     @pytest.mark.usefixtures("attempts")
     def test_attempts_are_counted_once(self, client: ApiClient) -> None:
