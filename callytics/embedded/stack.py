@@ -217,7 +217,7 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
         )
         published["redis_url"] = valkey.url
         servers.append(valkey.process())
-    if wanted.llm.base_url is None:
+    if wanted.llm.base_url is None and wanted.models.summarize.server is None:
         port = free_port(LLM_PORT)
         published["llm"] = {"base_url": f"http://127.0.0.1:{port}/v1"}
         model = wanted.models.summarize.model

@@ -79,6 +79,15 @@ def test_a_model_that_cannot_be_served_here_wants_a_server(
         assemble(home)
 
 
+def test_a_model_with_a_server_of_its_own_is_not_served_here(
+    home: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CALLYTICS_LLM__BASE_URL")
+    monkeypatch.setenv("CALLYTICS_PRESET", "production")
+    monkeypatch.setenv("CALLYTICS_MODELS__SUMMARIZE__SERVER", "http://gpu2:8000/v1")
+    assert "llm" not in assemble(home)[0]
+
+
 def test_a_stack_that_runs_is_not_started_again(home: StateDir) -> None:
     with pytest.raises(StackRunningError):
         start_detached(Settings(state_dir=home.path), on_event=lambda _: None)
