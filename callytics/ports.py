@@ -133,8 +133,12 @@ class ChatModel(Model, Protocol):
         max_tokens: int,
         temperature: float,
         timeout_s: float,
+        schema: Mapping[str, Any] | None = None,
     ) -> ChatAnswer:
-        """One answer to `messages` (`role`, `content`); raises ModelUnavailableError if none comes."""
+        """One answer to `messages` (`role`, `content`); raises ModelUnavailableError if none comes.
+
+        `schema` is a JSON schema that the server is to hold the answer to; not every server can.
+        """
 
 
 class VoiceActivity(Protocol):

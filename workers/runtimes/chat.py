@@ -81,6 +81,7 @@ class OpenAiChat:
         max_tokens: int,
         temperature: float,
         timeout_s: float,
+        schema: Mapping[str, Any] | None = None,
     ) -> ChatAnswer:
         try:
             completion: ChatCompletion = self._client.with_options(
@@ -91,6 +92,7 @@ class OpenAiChat:
                 max_tokens=max_tokens,
                 temperature=temperature,
                 extra_body=self._extra_body,
+                **({"response_format": _held_to(schema)} if schema else {}),
             )
         except APIError as error:
             # Not its text: servers quote the prompt in their complaints.
@@ -125,6 +127,14 @@ class OpenAiChat:
             hint = _HINTS.get(error.status_code, "")
             return f"{self._server} answers HTTP {error.status_code}{hint}."
         return f"{self._server} answers something that is no chat completion."
+
+
+def _held_to(schema: Mapping[str, Any]) -> Any:
+    """Structured output as the OpenAI protocol asks for it; vLLM and llama.cpp both enforce it."""
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": dict(schema), "strict": True},
+    }
 
 
 _HINTS: Mapping[int, str] = {

@@ -1,5 +1,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,7 @@ class FakeChat:
         max_tokens: int,
         temperature: float,
         timeout_s: float,
+        schema: Mapping[str, Any] | None = None,
     ) -> ChatAnswer:
         self.asked.append((messages, temperature, timeout_s))
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

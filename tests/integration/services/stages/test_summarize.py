@@ -49,6 +49,7 @@ class FakeChat:
         max_tokens: int,
         temperature: float,
         timeout_s: float,
+        schema: Mapping[str, Any] | None = None,
     ) -> ChatAnswer:
         assert (max_tokens, timeout_s) == (50, 7)
         if self.away:
