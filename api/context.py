@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 from cryptography.fernet import MultiFernet
 from sqlalchemy import Engine
@@ -9,15 +10,15 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.limiter import RateLimiter
 from api.metrics import Metrics
-from api.watch import CallWatch
+from api.watch import ChangeWatch
 from callytics.adapters.audio_store import make_audio_store
 from callytics.adapters.fetch import HttpFetcher
 from callytics.db.engine import make_engine, make_sessions
 from callytics.ports import AudioFetcher, UploadStore
 from callytics.queueing.app import make_celery
-from callytics.queueing.dispatch import make_send
+from callytics.queueing.dispatch import make_read_ahead, make_send
 from callytics.services import keys
-from callytics.services.stage import Hint
+from callytics.services.stage import AnyHint
 from callytics.settings import Settings
 
 PUBLISH_RETRIES = 2
@@ -32,9 +33,10 @@ class ApiContext:
     cipher: MultiFernet
     store: UploadStore
     fetcher: AudioFetcher
-    send: Callable[[Iterable[Hint]], None]
+    read_ahead: Callable[[UUID], None]
+    send: Callable[[Iterable[AnyHint]], None]
     limiter: RateLimiter
-    watch: CallWatch
+    watch: ChangeWatch
     metrics: Metrics
 
 
@@ -50,7 +52,8 @@ def make_context(settings: Settings) -> ApiContext:
         store=make_audio_store(settings),
         fetcher=HttpFetcher(settings.audio),
         send=make_send(celery),
+        read_ahead=make_read_ahead(celery),
         limiter=RateLimiter(celery.conf.broker_url),
-        watch=CallWatch(engine.url.render_as_string(hide_password=False)),
+        watch=ChangeWatch(engine.url.render_as_string(hide_password=False)),
         metrics=Metrics(sessions),
     )

@@ -1,24 +1,32 @@
 """What endpoints ask for: the context, and who is calling."""
 
 import time
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Header, Path, Request, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader
+from pydantic import ValidationError
+from pydantic_core import from_json
 
 from api.context import ApiContext
+from api.errors import invalid
+from api.schemas.base import StrictSchema
 from callytics.db.engine import unit_of_work
 from callytics.domain.scopes import Scope
 from callytics.errors import (
     CallNotFoundError,
     ForbiddenError,
     InvalidBoundKeyError,
+    MalformedRequestError,
     RateLimitedError,
     UnsupportedMediaTypeError,
 )
 from callytics.services import keys
+from callytics.settings import Settings
 
 
 def get_context(request: Request) -> ApiContext:
@@ -38,28 +46,33 @@ _header = APIKeyHeader(
 )
 
 
+HeaderKey = Annotated[str | None, Security(_header)]
+
+
 def _client(scope: Scope) -> Callable[..., UUID]:
     """The id of the client that the request's key is of, if it may do what `scope` says."""
 
-    def authorise(
-        request: Request, context: Context, bound_key: Annotated[str | None, Security(_header)]
-    ) -> UUID:
-        api = context.settings.api
-        with unit_of_work(context.sessions) as session:
-            client = keys.authenticate(
-                session,
-                context.cipher,
-                bound_key or "",
-                now_s=time.time(),
-                tolerance_s=api.bound_key_tolerance_s,
-            )
-        request.state.client = client.name
-        _count(request, context, client.name, client.rate_limit_per_minute)
-        if scope not in client.scopes:
-            raise ForbiddenError(f"This client has not the scope {scope}.")
-        return client.id
+    def authorise(request: Request, context: Context, bound_key: HeaderKey) -> UUID:
+        return _authorise(request, context, bound_key or "", scope)
 
     return authorise
+
+
+def _authorise(request: Request, context: ApiContext, bound_key: str, scope: Scope) -> UUID:
+    api = context.settings.api
+    with unit_of_work(context.sessions) as session:
+        client = keys.authenticate(
+            session,
+            context.cipher,
+            bound_key,
+            now_s=time.time(),
+            tolerance_s=api.bound_key_tolerance_s,
+        )
+    request.state.client = client.name
+    _count(request, context, client.name, client.rate_limit_per_minute)
+    if scope not in client.scopes:
+        raise ForbiddenError(f"This client has not the scope {scope}.")
+    return client.id
 
 
 def _count(request: Request, context: ApiContext, client: str, own_limit: int | None) -> None:
@@ -74,6 +87,62 @@ def _count(request: Request, context: ApiContext, client: str, own_limit: int | 
 
 Reader = Annotated[UUID, Depends(_client(Scope.READ))]
 Writer = Annotated[UUID, Depends(_client(Scope.WRITE))]
+
+B = TypeVar("B", bound=StrictSchema)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signed(Generic[B]):
+    """A body, and the client whose bound key came with it."""
+
+    client_id: UUID
+    body: B
+
+
+def signed(
+    model: type[B], *, limit: Callable[[Settings], int]
+) -> Callable[..., Awaitable[Signed[B]]]:
+    """A JSON body of at most `limit` bytes, with the bound key in the header or in the body's own field."""
+
+    async def read(request: Request, context: Context, bound_key: HeaderKey) -> Signed[B]:
+        json_only(request)
+        request.state.body_limit = limit(context.settings)
+        content = await request.body()
+        # In a thread: a body of many consultations takes a while to be read.
+        return await run_in_threadpool(_read_signed, request, context, bound_key, content, model)
+
+    return read
+
+
+def _read_signed(
+    request: Request, context: ApiContext, header: str | None, content: bytes, model: type[B]
+) -> Signed[B]:
+    key = header if header is not None else _key_within(content)
+    client_id = _authorise(request, context, key, Scope.WRITE)
+    return Signed(client_id=client_id, body=read_json(model, content))
+
+
+def _key_within(content: bytes) -> str:
+    try:
+        body = from_json(content)
+    except ValueError as error:
+        raise MalformedRequestError("The body is not valid JSON.") from error
+    key = body.get("bound_key") if isinstance(body, dict) else None
+    return key if isinstance(key, str) else ""
+
+
+def read_json(model: type[B], content: bytes) -> B:
+    """`content` as `model`; raises MalformedRequestError or InvalidRequestError."""
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        if faults[0]["type"] == "json_invalid":
+            raise MalformedRequestError("The body is not valid JSON.") from error
+        for fault in faults:
+            fault["loc"] = ("body", *fault["loc"])
+        raise invalid(faults) from error
+
 
 AUTH_ERRORS = (InvalidBoundKeyError, ForbiddenError, RateLimitedError)
 
@@ -96,7 +165,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         description="A name for this request: sent again within a day with the same content, it gets the "
-        "same answer and makes no second call.",
+        "same answer and nothing is made twice.",
     ),
 ]
 

@@ -83,9 +83,106 @@ RESULT: dict[str, Any] = {
         "model": "qwen3-4b",
         "seconds": 1.92,
     },
+    "analysis": None,
     "stages": [STAGE],
     "created_at": "2025-09-13T14:02:09.310Z",
     "completed_at": "2025-09-13T14:02:27.004Z",
     "priority": "high",
     "metadata": {"branch": "서울"},
+}
+_CONVERSATION = (
+    "고객: 사업자 등록은 어떻게 하나요?\n"
+    "상담사: 신분증과 임대차 계약서를 준비하셔서 온라인으로 신청하시면 됩니다."
+)
+QUICK_SUMMARIES: Any = {
+    "text": {
+        "value": {
+            "consultation_id": "CL-2025091301234",
+            "conversation_text": _CONVERSATION,
+            "priority": "high",
+        }
+    },
+    "turns sent ahead": {"value": {"consultation_id": "CL-2025091301234"}},
+}
+_SUMMARY_ID = "5b1f7f0a-3c8e-4a55-8f6e-2f7d3c1f0a11"
+QUICK_SUMMARY: dict[str, Any] = {
+    "consultation_id": "CL-2025091301234",
+    "summary": "고객이 사업자 등록 절차를 문의하여 필요 서류와 방법을 안내함",
+    "processing_time": 2.35,
+    "model_used": "qwen3-4b",
+    "status": "success",
+    "summary_id": _SUMMARY_ID,
+    "cached": False,
+    "source": "model",
+    "summary_url": None,
+    "error": None,
+}
+QUICK_SUMMARY_LATE = {
+    **QUICK_SUMMARY,
+    "summary": None,
+    "processing_time": 0.012,
+    "model_used": None,
+    "status": "processing",
+    "source": None,
+    "summary_url": f"https://callytics.example/api/v1/consultation/quick-summary/{_SUMMARY_ID}",
+}
+TURNS: Any = {
+    "turns": {
+        "value": {
+            "turns": [
+                {"role": "customer", "text": "사업자 등록은 어떻게 하나요?"},
+                {"role": "agent", "text": "신분증과 임대차 계약서를 준비하셔서 신청하시면 됩니다."},
+            ],
+            "start": 0,
+        }
+    }
+}
+BATCHES: Any = {
+    "batch": {
+        "value": {
+            "consultations": [
+                {
+                    "consultation_id": "CL-2025091301234",
+                    "conversation_text": _CONVERSATION,
+                    "metadata": {"call_date": "2025-09-13", "duration": 180},
+                }
+            ],
+            "callback_url": "https://centerlink.example/webhook/analysis-complete",
+        }
+    }
+}
+BATCH_ID = "BATCH-20250913-001"
+_BATCH_URL = f"https://callytics.example/api/v1/consultation/batches/{BATCH_ID}"
+BATCH_SUBMITTED = {
+    "batch_id": BATCH_ID,
+    "total_consultations": 20,
+    "estimated_completion": "2025-09-13T14:30:00Z",
+    "status": "queued",
+    "batches": [{"batch_id": BATCH_ID, "consultations": 20, "status_url": _BATCH_URL}],
+}
+BATCH = {
+    "batch_id": BATCH_ID,
+    "status": "completed",
+    "total_consultations": 20,
+    "counts": {"done": 20},
+    "callback_url": "https://centerlink.example/webhook/analysis-complete",
+    "run": 1,
+    "runs": [
+        {
+            "run": 1,
+            "model": "Qwen/Qwen3-4B-Instruct-2507",
+            "prompt_version": "analysis-1",
+            "consultations": 20,
+            "started_at": "2025-09-13T14:24:00Z",
+            "completed_at": "2025-09-13T14:28:45Z",
+        }
+    ],
+    "created_at": "2025-09-13T14:16:12Z",
+    "closes_at": "2025-09-13T14:31:12Z",
+    "closed_at": "2025-09-13T14:24:00Z",
+    "completed_at": "2025-09-13T14:28:45Z",
+}
+BATCH_RERUNS: Any = {
+    "failed": {"value": {"only_failed": True}},
+    "all, with another model": {"value": {"only_failed": False, "model": "Qwen/Qwen3-8B"}},
 }

@@ -15,10 +15,11 @@ from prometheus_client import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from callytics.db.batches import Batches
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
+from callytics.db.quick_summaries import QuickSummaries
 from callytics.db.stage_stats import StageStats
-from callytics.domain.stages import Stage
 from callytics.services.health import readiness
 
 log = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ class Metrics:
         )
         self._slm_seconds = Histogram(
             "slm_response_time",
-            "Seconds that the small chat model took for a summary.",
+            "Seconds from the arrival of a quick-summary request to its answer, late ones included.",
             buckets=SECONDS,
             registry=registry,
         )
@@ -103,7 +104,12 @@ class Metrics:
         self._database_up = Gauge(
             "callytics_database_up", "Whether the database answers.", registry=registry
         )
-        Gauge(
+        self._slm_late = Counter(
+            "callytics_quick_summaries_late",
+            "Quick summaries that were not made within the budget.",
+            registry=registry,
+        )
+        self._batch_size = Gauge(
             "mlm_batch_size",
             "Consultations in the batch that was closed last; 0 before the first.",
             registry=registry,
@@ -133,6 +139,7 @@ class Metrics:
             self._queue_running.labels(queue.value).set(health.running)
             self._queue_oldest.labels(queue.value).set(health.oldest_queued_s or 0)
             self._queue_workers.labels(queue.value).set(health.ready)
+        self._batch_size.set(Batches(session).latest_size())
         self._heartbeat_age.clear()
         for worker, age_s in Heartbeats(session).ages().items():
             self._heartbeat_age.labels(worker).set(age_s)
@@ -147,6 +154,7 @@ class Metrics:
                 self._stage_failures.labels(attempt.stage.value, attempt.outcome).inc()
             elif attempt.outcome == "done":
                 self._stage_seconds.labels(attempt.stage.value).observe(attempt.seconds)
-                if attempt.stage is Stage.SUMMARIZE:
-                    self._slm_seconds.observe(attempt.seconds)
+        for answer in QuickSummaries(session).answered(since, until):
+            self._slm_seconds.observe(answer.seconds)
+            self._slm_late.inc(answer.late)
         self._counted_until = until

@@ -39,7 +39,9 @@ class RequestFrame:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
-        scope.setdefault("state", {}).update(request_id=request_id, body_limit=BODY_LIMIT_BYTES)
+        scope.setdefault("state", {}).update(
+            request_id=request_id, body_limit=BODY_LIMIT_BYTES, received=perf_counter()
+        )
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._answer(scope, receive, send)
 

@@ -6,9 +6,11 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from api import examples
 from api.errors import MEDIA_TYPE, problem_of, status_of
+from api.schemas.consultation import BatchAnalysisRequest, NewTurns, QuickSummaryRequest
 from api.schemas.problem import Problem
 from api.schemas.requests import NewCall, Options
 from callytics.errors import CallyticsError
@@ -31,11 +33,26 @@ TAGS = [
         "description": "Submit recordings, follow them, read and correct the results.",
     },
     {
+        "name": "consultation",
+        "description": "One sentence for the agent's screen within three seconds.",
+    },
+    {
+        "name": "batches",
+        "description": "The full analysis of consultations, in batches, called back when done.",
+    },
+    {
+        "name": "deliveries",
+        "description": "Callbacks: how each one fared, and how to have it sent again.",
+    },
+    {
         "name": "synchronous",
         "description": "The older paths: one request, answered when all is done.",
     },
     {"name": "health", "description": "What runs, what is ready. No key needed."},
 ]
+
+READ_BY_HAND: tuple[type[BaseModel], ...] = (QuickSummaryRequest, NewTurns, BatchAnalysisRequest)
+"""Bodies that endpoints read by themselves, so that FastAPI does not know of them."""
 
 SCHEMAS = "#/components/schemas/"
 
@@ -88,6 +105,13 @@ def transcripts() -> dict[str, Any]:
     }
 
 
+def json_body(model: type[BaseModel], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of an endpoint that reads it by itself."""
+    schema = {"$ref": f"{SCHEMAS}{model.__name__}"}
+    content = {"application/json": {"schema": schema, "examples": dict(shown)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def submit_body() -> dict[str, Any]:
     """The body of a submission, which is read as it streams in: JSON, or a form with the recording."""
     form = Options.model_json_schema(ref_template=f"{SCHEMAS}{{model}}")
@@ -138,8 +162,10 @@ def _with_our_problems(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     for foreign in ("HTTPValidationError", "ValidationError"):
         schemas.pop(foreign, None)
-    problem = Problem.model_json_schema(ref_template=f"{SCHEMAS}{{model}}")
-    schemas.update(problem.pop("$defs"), Problem=problem)
+    models: tuple[type[BaseModel], ...] = (Problem, *READ_BY_HAND)
+    for model in models:
+        schema = model.model_json_schema(ref_template=f"{SCHEMAS}{{model}}")
+        schemas.update(schema.pop("$defs", {}), **{model.__name__: schema})
     for methods in document["paths"].values():
         for operation in methods.values():
             invalid = operation["responses"].get("422", {})

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from api.context import ApiContext
-from api.deps import media_type
+from api.deps import media_type, read_json
 from api.errors import invalid
 from api.multipart import Form, read_form
 from api.schemas.requests import NewCall, Options
@@ -92,10 +92,7 @@ async def _read(request: Request, context: ApiContext) -> tuple[Source, Options]
     if media_type(request) == "multipart/form-data":
         return await _read_form(request, context)
     if media_type(request) == "application/json":
-        try:
-            body = NewCall.model_validate_json(await request.body())
-        except ValidationError as error:
-            raise _as_problem(error) from error
+        body = read_json(NewCall, await request.body())
         return await get_source(context, body), body
     raise UnsupportedMediaTypeError("Send multipart/form-data or application/json.")
 
@@ -148,7 +145,9 @@ def _options(form: Form) -> Options:
     try:
         return Options.model_validate(values)
     except ValidationError as error:
-        raise _as_problem(error) from error
+        raise invalid(
+            [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
+        ) from error
 
 
 def _parsed(name: str, text: str) -> Any:
@@ -156,12 +155,3 @@ def _parsed(name: str, text: str) -> Any:
         return from_json(text)
     except ValueError as error:
         raise InvalidRequestError(f"The field `{name}` must be JSON.") from error
-
-
-def _as_problem(error: ValidationError) -> InvalidRequestError | MalformedRequestError:
-    faults = error.errors(include_input=False, include_url=False, include_context=False)
-    if faults[0]["type"] == "json_invalid":
-        return MalformedRequestError("The body is not valid JSON.")
-    for fault in faults:
-        fault["loc"] = ("body", *fault["loc"])
-    return invalid(faults)

@@ -1,6 +1,7 @@
-"""Wakes those who wait for a call: one listening connection a process, however many wait."""
+"""Wakes those who wait for a change: one listening connection a process, however many wait."""
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,7 +11,7 @@ import psycopg
 import structlog
 from sqlalchemy import make_url
 
-from callytics.db.calls import CHANGES
+from callytics.db.changes import CHANGES
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +21,7 @@ POLL_S = 2.0
 
 
 class Watcher:
-    """Somebody who waits for the next change of one call."""
+    """Somebody who waits for the next change of one call, job or batch."""
 
     def __init__(self, poll_s: float) -> None:
         self._poll_s = poll_s
@@ -29,14 +30,14 @@ class Watcher:
     def wake(self) -> None:
         self._changed.set()
 
-    async def wait(self) -> None:
-        """Until the call has changed since the last wait, or it is time to look anyway."""
+    async def wait(self, at_most_s: float = math.inf) -> None:
+        """Until something has changed since the last wait, or it is time to look anyway."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), self._poll_s)
+            await asyncio.wait_for(self._changed.wait(), min(self._poll_s, at_most_s))
         self._changed.clear()
 
 
-class CallWatch:
+class ChangeWatch:
     def __init__(self, database_url: str, *, poll_s: float = POLL_S) -> None:
         self._poll_s = poll_s
         url = make_url(database_url).set(drivername="postgresql")
@@ -44,15 +45,15 @@ class CallWatch:
         self._watchers: defaultdict[UUID, set[Watcher]] = defaultdict(set)
 
     @asynccontextmanager
-    async def watching(self, call_id: UUID) -> AsyncIterator[Watcher]:
+    async def watching(self, about: UUID) -> AsyncIterator[Watcher]:
         watcher = Watcher(self._poll_s)
-        self._watchers[call_id].add(watcher)
+        self._watchers[about].add(watcher)
         try:
             yield watcher
         finally:
-            self._watchers[call_id].discard(watcher)
-            if not self._watchers[call_id]:
-                del self._watchers[call_id]
+            self._watchers[about].discard(watcher)
+            if not self._watchers[about]:
+                del self._watchers[about]
 
     @property
     def watchers(self) -> int:

@@ -13,6 +13,7 @@ def schedule(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
     """What beat sends, how often (seconds), and how long a message is good for."""
     return {
         "sweep": _entry(TaskName.SWEEP, settings.pipeline.sweep_every_s),
+        "close-batches": _entry(TaskName.CLOSE_BATCHES, settings.batch.tick_every_s),
         "tidy": _entry(TaskName.TIDY, TIDY_EVERY_S),
     }
 

@@ -247,6 +247,114 @@ class StageAbandonedError(CallyticsError):
     code = "stage_abandoned"
 
 
+# --- consultations and batches ---------------------------------------------------------------------
+
+
+class ConsultationDoubledError(InvalidRequestError):
+    """The request names a consultation twice."""
+
+    code = "consultation_doubled"
+
+
+class ConsultationWaitingError(CallyticsError):
+    """This consultation waits for its analysis with another text; wait for it, or cancel its batch."""
+
+    code = "consultation_waiting"
+
+
+class ConversationNotFoundError(CallyticsError):
+    """No turns of this consultation have been sent."""
+
+    code = "conversation_not_found"
+
+
+class ConversationTooLongError(InvalidRequestError):
+    """The conversation is longer than this server takes."""
+
+    code = "conversation_too_long"
+
+
+class TurnConflictError(CallyticsError):
+    """These turns do not go on from those that were sent before."""
+
+    code = "turn_conflict"
+
+
+class QuickSummaryNotFoundError(CallyticsError):
+    """There is no quick summary with this id."""
+
+    code = "quick_summary_not_found"
+
+
+class TooManyWaitingError(CallyticsError):
+    """More requests wait for the model than it can answer soon; come back after Retry-After."""
+
+    code = "too_many_waiting"
+
+
+class BatchNotFoundError(CallyticsError):
+    """There is no batch with this id."""
+
+    code = "batch_not_found"
+
+
+class BatchRunningError(CallyticsError):
+    """The batch has not ended; wait for its end or cancel it first."""
+
+    code = "batch_running"
+
+
+class BatchFinishedError(CallyticsError):
+    """The batch has already ended, so there is nothing to cancel."""
+
+    code = "batch_finished"
+
+
+class NothingToRerunError(CallyticsError):
+    """No consultation of this batch has failed; say so if all of them are to be analysed again."""
+
+    code = "nothing_to_rerun"
+
+
+# --- callbacks -----------------------------------------------------------------------------------
+
+
+class DeliveryNotFoundError(CallyticsError):
+    """There is no delivery with this id."""
+
+    code = "delivery_not_found"
+
+
+class DeliveryOpenError(CallyticsError):
+    """The delivery is still under way, so there is nothing to replay."""
+
+    code = "delivery_open"
+
+
+class EndpointNotFoundError(CallyticsError):
+    """There is no callback address with this id."""
+
+    code = "endpoint_not_found"
+
+
+class DeliveryFailedError(CallyticsError):
+    """The endpoint did not take the callback; it is tried again."""
+
+    code = "delivery_failed"
+
+
+class DeliveryDeadError(CallyticsError):
+    """The endpoint did not take the callback, which is not tried again until it is replayed."""
+
+    code = "delivery_dead"
+
+
+class EndpointDisabledError(DeliveryDeadError):
+    """The endpoint wants no callbacks any more; replay the delivery to switch it on again."""
+
+    code = "endpoint_disabled"
+
+
 # --- models and servers ------------------------------------------------------------------------
 
 
@@ -296,3 +404,15 @@ class StackFailedError(CallyticsError):
     """The local stack did not come up."""
 
     code = "stack_failed"
+
+
+class AnalysisInvalidError(RetryableStageError):
+    """The model gave no analysis of the form that was asked for, asked twice."""
+
+    code = "analysis_invalid"
+
+
+class ConversationEmptyError(CallyticsError):
+    """Nobody says anything in this conversation."""
+
+    code = "conversation_empty"

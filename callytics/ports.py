@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from uuid import UUID
 
 from callytics.domain.audio import PreparedAudio
+from callytics.domain.delivery import Fault
 from callytics.domain.transcript import Diarization, Interval, SentimentLabel, Word
 
 if TYPE_CHECKING:
@@ -119,10 +120,14 @@ class SentimentModel(Model, Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatAnswer:
+    """`cached_tokens` of the prompt were read before; 0 too where the server does not say."""
+
     text: str
     finish_reason: str
     prompt_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
+    seconds: float = 0.0
 
 
 class ChatModel(Model, Protocol):
@@ -192,3 +197,22 @@ class AudioFetcher(Protocol):
 
     def fetch(self, url: str) -> Iterator[bytes]:
         """The bytes at `url` in chunks; raises beside these two AudioTooLargeError."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallbackAnswer:
+    """What came of one request: the status that was answered, or the fault for which none was."""
+
+    status: int | None = None
+    fault: Fault | None = None
+    seconds: float
+    body: bytes = b""
+    """The first 2 kB."""
+    retry_after: str | None = None
+
+
+class CallbackClient(Protocol):
+    """Calls back, at public addresses only but for what the operator allows."""
+
+    def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
+        """One request, over in the configured time. Raises for nothing that the other side does."""

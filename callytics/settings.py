@@ -27,6 +27,11 @@ from callytics.domain.stages import Queue
 STACK_FILE = "stack.json"
 
 
+def _split(value: Any) -> Any:
+    """The parts of a text with commas; anything else as it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 class _Block(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -104,9 +109,7 @@ class AudioSettings(_Block):
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
-        return (
-            [h.strip() for h in value.split(",") if h.strip()] if isinstance(value, str) else value
-        )
+        return _split(value)
 
 
 class PipelineSettings(_Block):
@@ -148,6 +151,12 @@ class WorkerSettings(_Block):
 
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for the models' mathematics; None: the library's own choice."""
+
+
+_WORKER_DEFAULTS: Mapping[Queue, Mapping[str, Any]] = {
+    # Its threads wait for other people's servers.
+    Queue.CALLBACK: {"concurrency": 16},
+}
 
 
 class ModelSettings(_Block):
@@ -214,6 +223,74 @@ class ClientSettings(_Block):
     """Its secret, to use a server elsewhere; a local stack's is taken from its database."""
 
 
+class QuickSummarySettings(_Block):
+    budget_s: float = Field(default=3.0, gt=0)
+    """From the arrival of a request to its answer, in seconds; past it the client is told to fetch it."""
+
+    least_s: float = Field(default=0.8, ge=0)
+    """What is not begun that long before its budget ends is not begun for it any more, in seconds."""
+
+    max_waiting: int = Field(default=50, ge=1)
+    """Requests that may wait for the model at once; a further one is answered 429."""
+
+    cache_ttl_s: float = Field(default=600, ge=0)
+    """How long the same conversation is answered with the summary that it got, in seconds."""
+
+    max_chars: int = Field(default=200_000, ge=1)
+    """Longest conversation taken, in characters; which turns of it are read is the model's option
+    `input_chars`."""
+
+    keep_h: float = Field(default=24, gt=0)
+    """How long a conversation and its summary are kept, in hours."""
+
+
+class BatchSettings(_Block):
+    size: int = Field(default=20, ge=1)
+    """Consultations that close a batch."""
+
+    window_s: float = Field(default=900, gt=0)
+    """A batch closes so long after its first consultation at the latest, in seconds."""
+
+    tick_every_s: float = Field(default=5, gt=0)
+    """How often beat looks for batches whose time is over, in seconds."""
+
+    first_item_s: float = Field(default=20, gt=0)
+    """Seconds that a consultation is taken to need before any was measured (15 to 20 on the customer's
+    GPU, as they say)."""
+
+    max_consultations: int = Field(default=1000, ge=1)
+    """Consultations in one request."""
+
+    max_chars: int = Field(default=200_000, ge=1)
+    """Longest conversation taken, in characters."""
+
+    max_request_bytes: int = Field(default=64 * 2**20, ge=1)
+    """Largest request, in bytes."""
+
+
+class CallbackSettings(_Block):
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts that may be called back by plain http, or at a private or loopback address, comma-separated."""
+
+    timeout_s: float = Field(default=15, gt=0)
+    """How long one attempt may take in all, in seconds."""
+
+    concurrency_per_endpoint: int = Field(default=2, ge=1)
+    """Attempts at one address at once, so that a slow one leaves the workers to the others."""
+
+    pause_after: int = Field(default=5, ge=1)
+    """Attempts in a row that fail before an address is paused."""
+
+    pause_s: float = Field(default=60, gt=0)
+    """First pause of an address that keeps failing, in seconds; each further one is twice as long, up
+    to an hour. Then one delivery probes it."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        return _split(value)
+
+
 class FlowerSettings(_Block):
     host: str = "127.0.0.1"
     """Address that Flower listens on."""
@@ -252,12 +329,19 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "summarize": {
             "runtime": "openai",
             "model": "qwen2.5-coder-1.5b-instruct-q4_k_m",
-            "options": {"max_tokens": 80, "temperature": 0.1, "timeout_s": 120},
+            # Of the three seconds that an agent waits, 2 cores read 60 tokens and write 20 in each
+            # (docs/measurements.md).
+            "options": {
+                "max_tokens": 28,
+                "temperature": 0.0,
+                "timeout_s": 120,
+                "input_chars": 120,
+            },
         },
         "analyse": {
             "runtime": "openai",
             "model": "qwen2.5-coder-1.5b-instruct-q4_k_m",
-            "options": {"max_tokens": 600, "temperature": 0.1, "timeout_s": 300},
+            "options": {"max_tokens": 320, "temperature": 0.1, "timeout_s": 300, "input_chars": 2000},
         },
     },
     # The customer's models, from the hub; those that they trained themselves, from the model directory.
@@ -348,6 +432,9 @@ class Settings(BaseSettings):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     audio: AudioSettings = Field(default_factory=AudioSettings)
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
+    quick_summary: QuickSummarySettings = Field(default_factory=QuickSummarySettings)
+    batch: BatchSettings = Field(default_factory=BatchSettings)
+    callbacks: CallbackSettings = Field(default_factory=CallbackSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
     client: ClientSettings = Field(default_factory=ClientSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)
@@ -393,7 +480,7 @@ class Settings(BaseSettings):
         return self.audio.store_url or (self.state_dir / "audio").absolute().as_uri()
 
     def worker(self, queue: Queue) -> WorkerSettings:
-        return self.workers.get(queue, WorkerSettings())
+        return self.workers.get(queue) or WorkerSettings(**_WORKER_DEFAULTS.get(queue, {}))
 
 
 def read_stack_file(state_dir: Path) -> dict[str, Any]:

@@ -8,5 +8,11 @@ TASK_MODULES = (
     "tasks.punctuate",
     "tasks.sentiment",
     "tasks.summarize",
+    "tasks.quick_summary",
+    "tasks.read_ahead",
+    "tasks.analyse",
+    "tasks.call_ended",
+    "tasks.deliver",
+    "tasks.batches",
     "tasks.upkeep",
 )

@@ -1,7 +1,5 @@
 """What beat asks for."""
 
-from datetime import timedelta
-
 from celery import shared_task
 
 from callytics.queueing.queues import TaskName
@@ -21,5 +19,4 @@ def sweep() -> None:
 @shared_task(name=TaskName.TIDY.value)  # type: ignore[untyped-decorator]
 def tidy() -> None:
     context = current()
-    ttl = timedelta(hours=get_settings().api.idempotency_ttl_h)
-    tidy_leftovers(context.sessions, context.store, ttl)
+    tidy_leftovers(context.sessions, context.store, get_settings())

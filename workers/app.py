@@ -23,13 +23,13 @@ from callytics.queueing.dispatch import make_send
 from callytics.services.upkeep import hand_back
 from callytics.settings import Settings, get_settings
 from tasks import TASK_MODULES
-from workers.factory import WorkFactory, stages_of
+from workers.factory import WorkFactory, models_of
 from workers.preload import SERVING_STATES, all_ready
 from workers.process import QUEUES_VARIABLE, Serving
 
 log = structlog.get_logger(__name__)
 
-LIGHT = frozenset({Queue.CONTROL, Queue.SLM})
+LIGHT = frozenset({Queue.CONTROL, Queue.SLM, Queue.MLM, Queue.CALLBACK})
 """Queues whose work is waiting for a server: threads of the main process serve them."""
 
 
@@ -154,4 +154,4 @@ def _ready_queues(
         return None
     if row is None or row.pid not in pids or row.state not in SERVING_STATES:
         return 0, set()
-    return row.pid, {queue for queue in queues if all_ready(row.models, stages_of([queue]))}
+    return row.pid, {queue for queue in queues if all_ready(row.models, models_of([queue]))}

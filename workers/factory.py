@@ -1,16 +1,27 @@
 """What a worker process asks for: the works of its stages, and the models that they need."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
+from uuid import UUID
 
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.domain.jobs import JOBS, JobKind, kinds_of
 from callytics.domain.stages import PIPELINE, Queue, Stage
-from callytics.ports import AudioStore, Model
+from callytics.ports import AudioStore, ChatModel, Model
+from callytics.services.job_work import JobWork
 from callytics.services.stage import StageWork
 from callytics.settings import Settings
 
 
 def stages_of(queues: Sequence[Queue]) -> tuple[Stage, ...]:
     return tuple(spec.stage for spec in PIPELINE if spec.queue in queues)
+
+
+def models_of(queues: Sequence[Queue]) -> tuple[str, ...]:
+    """What the models that workers of `queues` may need are called: a stage, or a field of the settings."""
+    of_jobs = (JOBS[kind].model for kind in kinds_of(queues))
+    return tuple(dict.fromkeys([*stages_of(queues), *filter(None, of_jobs)]))
 
 
 class WorkFactory(Protocol):
@@ -21,8 +32,15 @@ class WorkFactory(Protocol):
     @property
     def store(self) -> AudioStore: ...
 
-    def needs_model(self, stage: Stage) -> bool: ...
+    def needs_model(self, name: str) -> bool: ...
 
-    def load(self, stage: Stage) -> Model: ...
+    def load(self, name: str) -> Model: ...
 
     def make(self, stage: Stage, model: Model | None) -> StageWork: ...
+
+    def make_job(self, kind: JobKind, model: Model | None) -> JobWork: ...
+
+    def make_reader(
+        self, sessions: sessionmaker[Session], model: ChatModel
+    ) -> Callable[[UUID], None]:
+        """What reads conversations that go on (services/quick_summary.py)."""

@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
-from callytics.domain.stages import Stage
 from callytics.errors import CallyticsError
 from callytics.ports import Model
 
@@ -42,8 +41,8 @@ class Preloader:
 
     def __init__(
         self,
-        loaders: Mapping[Stage, Callable[[], Model]],
-        on_ready: Callable[[Stage, Model], None],
+        loaders: Mapping[str, Callable[[], Model]],
+        on_ready: Callable[[str, Model], None],
     ) -> None:
         self._loaders = loaders
         self._on_ready = on_ready
@@ -64,7 +63,7 @@ class Preloader:
             event.wait()
 
     @property
-    def states(self) -> Mapping[Stage, ModelState]:
+    def states(self) -> Mapping[str, ModelState]:
         with self._lock:
             return dict(self._states)
 
@@ -80,7 +79,7 @@ class Preloader:
             return READY if found <= {READY} else FAILED
         return LOADING if LOADING in found else WARMING
 
-    def _load_until_it_works(self, name: Stage) -> None:
+    def _load_until_it_works(self, name: str) -> None:
         retrying = Retrying(
             wait=wait_exponential_jitter(multiplier=2, max=60),
             after=lambda attempt: self._note_failure(name, attempt),
@@ -90,7 +89,7 @@ class Preloader:
         finally:
             self._settled[name].set()
 
-    def _load(self, name: Stage) -> None:
+    def _load(self, name: str) -> None:
         started = monotonic()
         self._set(name, status=LOADING)
         model = self._loaders[name]()
@@ -108,7 +107,7 @@ class Preloader:
         )
         log.info("model_ready", model=name, seconds=round(monotonic() - started, 2))
 
-    def _note_failure(self, name: Stage, attempt: RetryCallState) -> None:
+    def _note_failure(self, name: str, attempt: RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
         if isinstance(error, CallyticsError):
             problem = error.as_problem()
@@ -119,7 +118,7 @@ class Preloader:
         self._settled[name].set()
         log.error("model_failed", model=name, attempt=attempt.attempt_number, problem=problem)
 
-    def _set(self, name: Stage, **changes: Any) -> None:
+    def _set(self, name: str, **changes: Any) -> None:
         with self._lock:
             self._states[name] = replace(self._states[name], **changes)
 

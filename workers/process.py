@@ -1,23 +1,26 @@
 """The process that runs stages: it loads the models, then serves. The pool's child imports this."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from celery import signals
 
 from callytics.db.engine import make_engine, make_sessions
+from callytics.domain.jobs import JOBS, JobKind, kinds_of
 from callytics.domain.stages import Queue, Stage
 from callytics.logs import configure
-from callytics.ports import Model
+from callytics.ports import ChatModel, Model
 from callytics.queueing.app import make_celery
 from callytics.queueing.dispatch import make_send
+from callytics.services.job_work import JobWork
 from callytics.services.stage import StageContext, StageWork
 from callytics.settings import get_settings
 from tasks.context import set_current
-from workers.factory import WorkFactory, stages_of
+from workers.factory import WorkFactory, models_of, stages_of
 from workers.heartbeat import Heartbeat
 from workers.pinning import limit_gpu_memory, memory_fraction
 from workers.preload import Preloader
@@ -40,22 +43,26 @@ class Serving:
         if (share := memory_fraction(queues, settings)) is not None:
             limit_gpu_memory(share)
         self._factory = factory
+        self._stages, self._kinds = stages_of(queues), kinds_of(queues)
         self._works: dict[Stage, StageWork] = {}
+        self._jobs: dict[JobKind, JobWork] = {}
+        self._read_ahead: Callable[[UUID], None] | None = None
+        names = [name for name in models_of(queues) if factory.needs_model(name)]
         self._preloader = Preloader(
-            {
-                stage: partial(factory.load, stage)
-                for stage in stages_of(queues)
-                if factory.needs_model(stage)
-            },
-            on_ready=self._add_work,
+            {name: partial(factory.load, name) for name in names}, on_ready=self._add_works
         )
-        sessions = make_sessions(make_engine(settings, application=worker, ping=False))
+        self._sessions = sessions = make_sessions(
+            make_engine(settings, application=worker, ping=False)
+        )
         device = os.environ.get("CUDA_VISIBLE_DEVICES") or "cpu"
         self._heartbeat = Heartbeat(sessions, worker, queues, device, self._say)
         self._heartbeat.start()
-        for stage in stages_of(queues):
+        for stage in self._stages:
             if not factory.needs_model(stage):
-                self._add_work(stage, None)
+                self._works[stage] = factory.make(stage, None)
+        for kind in self._kinds:
+            if JOBS[kind].model is None:
+                self._jobs[kind] = factory.make_job(kind, None)
         set_current(
             StageContext(
                 sessions=sessions,
@@ -65,6 +72,8 @@ class Serving:
                 worker=worker,
                 exclusive=exclusive,
                 settings=settings.pipeline,
+                jobs=self._jobs,
+                read_ahead=self._read,
             )
         )
         self._preloader.start()
@@ -73,8 +82,20 @@ class Serving:
     def stop(self) -> None:
         self._heartbeat.stop()
 
-    def _add_work(self, stage: Stage, model: Model | None) -> None:
-        self._works[stage] = self._factory.make(stage, model)
+    def _add_works(self, name: str, model: Model) -> None:
+        """What the model `name` is for."""
+        for stage in self._stages:
+            if stage == name:
+                self._works[stage] = self._factory.make(stage, model)
+        for kind in self._kinds:
+            if JOBS[kind].model == name:
+                self._jobs[kind] = self._factory.make_job(kind, model)
+        if JobKind.QUICK_SUMMARY in self._kinds and name == JOBS[JobKind.QUICK_SUMMARY].model:
+            self._read_ahead = self._factory.make_reader(self._sessions, cast("ChatModel", model))
+
+    def _read(self, conversation_id: UUID) -> None:
+        if self._read_ahead is not None:
+            self._read_ahead(conversation_id)
 
     def _say(self) -> tuple[str, Mapping[str, Any]]:
         states = self._preloader.states

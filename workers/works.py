@@ -2,11 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
+
+from callytics.services.delivery import DeliveryWork
+from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.adapters.audio_store import ObjectAudioStore
+from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.adapters.fetch import HttpFetcher
+from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage
-from callytics.ports import Model, Preparer
+from callytics.ports import ChatModel, Model, Preparer
+from callytics.services import keys
+from callytics.services.batch_items import AnalysisWork
+from callytics.services.call_ending import CallEndedWork
+from callytics.services.job_work import JobWork
+from callytics.services.quick_summary import AheadReader, QuickSummaryWork
 from callytics.services.stage import StageWork
 from callytics.services.stages.diarize import Diarize
 from callytics.services.stages.merge import Merge
@@ -41,17 +52,37 @@ class Works:
             Stage.SENTIMENT: AnalyseSentiment,
             Stage.SUMMARIZE: lambda chat: Summarize(chat, settings.models.summarize),
         }
+        self._job_makers: Mapping[JobKind, Callable[[Any], JobWork]] = {
+            JobKind.QUICK_SUMMARY: lambda chat: QuickSummaryWork(
+                chat, settings.models.summarize, settings.quick_summary
+            ),
+            JobKind.ANALYSIS: lambda chat: AnalysisWork(chat.named),
+            JobKind.CALL_ENDED: lambda _none: CallEndedWork(settings),
+            JobKind.DELIVERY: lambda _none: DeliveryWork(
+                HttpCallbackClient(settings.callbacks),
+                keys.make_cipher(settings),
+                settings.callbacks,
+            ),
+        }
 
-    def needs_model(self, stage: Stage) -> bool:
-        return stage is not Stage.MERGE
+    def needs_model(self, name: str) -> bool:
+        return name != Stage.MERGE
 
-    def load(self, stage: Stage) -> Model:
-        if stage is Stage.PREPROCESS:
+    def load(self, name: str) -> Model:
+        if name == Stage.PREPROCESS:
             return self._preparer()
-        return load(stage.value, self._settings)
+        return load(name, self._settings)
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
         return self._makers[stage](model)
+
+    def make_job(self, kind: JobKind, model: Model | None) -> JobWork:
+        return self._job_makers[kind](model)
+
+    def make_reader(
+        self, sessions: sessionmaker[Session], model: ChatModel
+    ) -> Callable[[UUID], None]:
+        return AheadReader(sessions, model, self._settings.models.summarize)
 
     def _preparer(self) -> Preparer:
         # Only the worker of this queue has the libraries that these import.

@@ -14,9 +14,7 @@ from api import examples, openapi
 from api.context import ApiContext
 from api.deps import AUTH_ERRORS, CallId, Context, IdempotencyKey, Reader, Writer, json_only
 from api.replies import as_file, as_json, in_work
-from api.schemas.base import Schema
 from api.schemas.requests import CallQuery, Rerun, SpeakerChange
-from api.schemas.results import CallPage, CallResult, StatusEvent, Submitted, Transcript, stages_of
 from api.submission import JSON_ERRORS, SUBMIT_ERRORS, take_in
 from api.waiting import follow, look
 from callytics.db.calls import Calls
@@ -32,6 +30,15 @@ from callytics.errors import (
     UnknownStageError,
 )
 from callytics.services import calls
+from callytics.services.call_result import (
+    CallPage,
+    CallResult,
+    StatusEvent,
+    Submitted,
+    Transcript,
+    stages_of,
+)
+from callytics.services.schema import Schema
 from callytics.services.transcripts import TranscriptFormat, render, require_transcript
 
 PING_S = 15

@@ -12,7 +12,6 @@ from api.deps import AUTH_ERRORS, Context, IdempotencyKey, Writer, json_only
 from api.errors import kind_of
 from api.replies import as_json, in_work
 from api.schemas.requests import NewCall
-from api.schemas.results import CallResult
 from api.submission import SUBMIT_ERRORS, get_source, submit
 from api.waiting import until_finished
 from callytics.db.calls import Calls
@@ -36,6 +35,7 @@ from callytics.errors import (
     UnusableAudioError,
     WorkerLostError,
 )
+from callytics.services.call_result import CallResult
 from callytics.services.health import readiness
 
 RETRY_AFTER_S = 5

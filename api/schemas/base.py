@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, ConfigDict
 
-
-class Schema(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+from callytics.services.schema import Schema
 
 
 class StrictSchema(Schema):
@@ -15,7 +13,8 @@ class StrictSchema(Schema):
     model_config = ConfigDict(extra="forbid")
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """`text`, if PostgreSQL can store it."""
     if "\0" in text:
         raise ValueError("must not contain the character U+0000")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -23,5 +22,5 @@ def _storable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(storable)]
 """Text that PostgreSQL can store."""

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from api.schemas.base import Schema
 from callytics.domain.stages import Queue, Stage
 from callytics.services.health import Readiness
+from callytics.services.schema import Schema
 
 
 class ModelHealth(Schema):

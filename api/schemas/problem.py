@@ -1,6 +1,6 @@
 """RFC 9457 problem documents."""
 
-from api.schemas.base import Schema
+from callytics.services.schema import Schema
 
 
 class FieldError(Schema):

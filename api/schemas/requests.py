@@ -27,6 +27,20 @@ def _known_stage(name: object) -> object:
 StageName = Annotated[Stage, BeforeValidator(_known_stage)]
 
 
+def small_json(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """`metadata`, if it is short, and JSON that PostgreSQL and every parser can hold."""
+    try:
+        text = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
+        size = len(text.encode())
+    except ValueError as error:  # NaN, infinities, half characters
+        raise ValueError("must be JSON that every parser reads") from error
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"must not be longer than {MAX_METADATA_BYTES} bytes of JSON")
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise ValueError("must not contain the character U+0000")
+    return metadata
+
+
 class Channels(StrictSchema):
     agent: int = Field(ge=0, le=15)
     """Number of the channel that the agent is on, from 0."""
@@ -67,22 +81,14 @@ class Options(StrictSchema):
     stages: list[StageName] | None = Field(default=None, min_length=1)
     """Only these stages and what they need; everything if not given."""
 
+    analyse: bool = False
+    """Whether the call joins a batch for the full analysis when it is completed. Then the callback is
+    the batch's, and there is none for the call alone."""
+
     metadata: dict[Text, JsonValue] = Field(default_factory=dict)
     """The client's own notes, given back with the call; at most 16 KiB of JSON."""
 
-    @validates("metadata")
-    @classmethod
-    def _small(cls, metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        try:
-            text = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
-            size = len(text.encode())
-        except ValueError as error:  # NaN, infinities, half characters
-            raise ValueError("must be JSON that every parser reads") from error
-        if size > MAX_METADATA_BYTES:
-            raise ValueError(f"must not be longer than {MAX_METADATA_BYTES} bytes of JSON")
-        if "\\u0000" in text.replace("\\\\", ""):
-            raise ValueError("must not contain the character U+0000")
-        return metadata
+    _small = validates("metadata")(small_json)
 
     def as_options(self) -> CallOptions:
         return CallOptions(
@@ -93,6 +99,7 @@ class Options(StrictSchema):
             hotwords=tuple(self.hotwords),
             channels=self.channels.model_dump() if self.channels else None,
             stages=tuple(self.stages or EVERY_STAGE),
+            analyse=self.analyse,
             metadata=self.metadata,
         )
 

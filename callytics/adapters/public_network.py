@@ -6,24 +6,17 @@ The address is checked where it is dialled, so no second look-up can put another
 import socket
 import ssl
 from collections.abc import Callable, Collection, Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from time import monotonic
 from typing import Any, TypeAlias
 
 import httpcore
 
+from callytics.domain.addresses import is_public
+
 CONNECT_TIMEOUT_S = 10.0
 
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 """The addresses of a host, for a port; raises OSError if it has none."""
-
-_UNICAST = IPv6Network("2000::/3")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_NOT_A_HOST = (
-    IPv6Network("2001::/32"),  # Teredo and
-    IPv6Network("2002::/16"),  # 6to4 end at an IPv4 address of the sender's choice
-    IPv6Network("3fff::/20"),  # documentation; Python 3.11 takes it for global
-)
 
 
 class ForbiddenAddressError(Exception):
@@ -33,24 +26,6 @@ class ForbiddenAddressError(Exception):
 def resolve(host: str, port: int) -> Sequence[str]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_public(address: str) -> bool:
-    """Whether `address` is one host on the public internet, whatever notation hides it."""
-    ip = _unwrapped(ip_address(address.partition("%")[0]))
-    if isinstance(ip, IPv6Address):
-        return ip.is_global and ip in _UNICAST and not any(ip in net for net in _NOT_A_HOST)
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def _unwrapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv4-mapped or NAT64 address leads to."""
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped:
-            return ip.ipv4_mapped
-        if ip in _NAT64:
-            return IPv4Address(int(ip) & 0xFFFF_FFFF)
-    return ip
 
 
 class PublicNetwork(httpcore.SyncBackend):

@@ -8,13 +8,18 @@ import typer
 from typer.core import TyperGroup
 
 from callytics.cli import (
+    batches,
     calls,
     clients,
     db,
+    deliveries,
     demo,
     doctor,
+    endpoints,
     models,
     processes,
+    queues,
+    receiver,
     settings,
     stack,
     submit,
@@ -48,6 +53,7 @@ app = typer.Typer(
 )
 
 STACK, CALLS, PROCESSES, CARE = "The local stack", "Calls", "Single processes", "Set-up and care"
+CONSULTATIONS = "Consultations"
 
 
 @app.callback()
@@ -65,6 +71,8 @@ for command, panel in (
     (demo.demo, STACK),
     (submit.submit, CALLS),
     (clients.bound_key, CALLS),
+    (queues.queues, CONSULTATIONS),
+    (receiver.callback_receiver, CONSULTATIONS),
     (processes.api, PROCESSES),
     (processes.worker, PROCESSES),
     (processes.beat, PROCESSES),
@@ -77,6 +85,9 @@ for command, panel in (
 
 for name, group, panel, text in (
     ("calls", calls.app, CALLS, "What became of recordings."),
+    ("batches", batches.app, CONSULTATIONS, "Consultations that are analysed together."),
+    ("deliveries", deliveries.app, CONSULTATIONS, "Callbacks, and sending them again."),
+    ("endpoints", endpoints.app, CONSULTATIONS, "Callback addresses, and how they are doing."),
     ("clients", clients.app, CARE, "Who may call the API."),
     ("db", db.app, CARE, "The database's version."),
     ("models", models.app, CARE, "Which models are configured, found and loaded."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
 UNFOLDED = 10_000
@@ -56,6 +57,13 @@ def print_plain(text: str) -> None:
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Rows under headings, on stdout. Cells may be folded, but are never cut: one can copy them."""
+    with stdout().capture() as drawn:
+        stdout().print(make_table(columns, rows))
+    # Without the blanks that fill the last column up.
+    print_plain("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+
+
+def make_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -63,10 +71,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Non
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row))
-    with stdout().capture() as drawn:
-        stdout().print(table)
-    # Without the blanks that fill the last column up.
-    print_plain("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+    return table
 
 
 def _cell(value: object) -> "Text":

@@ -4,7 +4,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from callytics.cli.problems import CommandError, ExitCode
 
@@ -83,6 +85,20 @@ def sessions() -> Iterator["sessionmaker[Session]"]:
 
     with engine() as made:
         yield make_sessions(made)
+
+
+def client_id(session: "Session", name: str | None) -> UUID | None:
+    """Of the client `name`; None: of no single one."""
+    from callytics.db.clients import Clients
+
+    return Clients(session).get(name).id if name is not None else None
+
+
+def moment(session: "Session", ago: timedelta | None) -> datetime | None:
+    """So long ago by the database's clock."""
+    from callytics.db.stage_stats import StageStats
+
+    return StageStats(session).now() - ago if ago is not None else None
 
 
 def _logs_to_stderr() -> None:

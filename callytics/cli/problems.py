@@ -4,10 +4,14 @@ from enum import IntEnum
 from typing import Any
 
 from callytics.errors import (
+    BatchNotFoundError,
     CallNotFoundError,
     CallyticsError,
     ClientNotFoundError,
+    DeliveryNotFoundError,
+    EndpointNotFoundError,
     InvalidBoundKeyError,
+    NothingToRerunError,
 )
 
 
@@ -19,19 +23,26 @@ class ExitCode(IntEnum):
     NOT_FOUND = 4
     REFUSED = 5
     UNREACHABLE = 6
+    NOTHING_TO_DO = 7
+    FAILED_AGAIN = 8
     INTERRUPTED = 130
 
 
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the call itself failed or was cancelled, "
-    "4 not found, 5 refused (bound key, rights), 6 no server answers, 130 interrupted."
+    "4 not found, 5 refused (bound key, rights), 6 no server answers, 7 nothing to do, "
+    "8 what was run again failed again, 130 interrupted."
 )
 
 _BY_STATUS = {401: ExitCode.REFUSED, 403: ExitCode.REFUSED, 404: ExitCode.NOT_FOUND}
 _BY_ERROR = {
+    BatchNotFoundError: ExitCode.NOT_FOUND,
     CallNotFoundError: ExitCode.NOT_FOUND,
     ClientNotFoundError: ExitCode.NOT_FOUND,
+    DeliveryNotFoundError: ExitCode.NOT_FOUND,
+    EndpointNotFoundError: ExitCode.NOT_FOUND,
     InvalidBoundKeyError: ExitCode.REFUSED,
+    NothingToRerunError: ExitCode.NOTHING_TO_DO,
 }
 
 

@@ -18,6 +18,10 @@ STATUS_STYLES: Mapping[str, str] = {
     "failed": "red",
     "running": "cyan",
     "done": "green",
+    "completed_with_errors": "yellow",
+    "sending": "cyan",
+    "delivered": "green",
+    "dead": "red",
 }
 
 

@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, bindparam, delete, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Uuid, bindparam, delete, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.base import ExecutableOption
 
-from callytics.db.models import Call, CallTurn
+from callytics.db.changes import CHANGES, announce
+from callytics.db.models import AnalysisItem, Call, CallTurn
 from callytics.domain.job import FINISHED, JobStatus, Priority
 from callytics.domain.stages import Stage
 from callytics.errors import CallNotFoundError
-
-CHANGES = "callytics_calls"
-"""PostgreSQL notification channel: the payload is the id of a call that changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +69,7 @@ class Calls:
         return call
 
     def owned(self, client_id: UUID, call_id: UUID, *, words: bool = False) -> Call:
-        """The client's call with its stages, turns and summary; that of another client is not found."""
+        """The client's call with its stages and all results; that of another client is not found."""
         turns = selectinload(Call.turns)
         return self._owned(
             client_id,
@@ -79,6 +77,11 @@ class Calls:
             selectinload(Call.stage_runs),
             turns.undefer(CallTurn.words) if words else turns,
             joinedload(Call.summary),
+            selectinload(Call.analyses).options(
+                joinedload(AnalysisItem.job),
+                joinedload(AnalysisItem.batch),
+                selectinload(AnalysisItem.results),
+            ),
         )
 
     def progress(self, client_id: UUID, call_id: UUID) -> Call:
@@ -114,7 +117,7 @@ class Calls:
     def delete(self, call_id: UUID) -> None:
         """Delete the row and all that hangs on it."""
         self._session.execute(delete(Call).where(Call.id == call_id))
-        self.announce(call_id)
+        announce(self._session, call_id)
 
     def lock_or_none(self, call_id: UUID) -> Call | None:
         """The call, locked until the transaction ends. Every change of a call or its stages starts so."""
@@ -139,7 +142,3 @@ class Calls:
             },
         )
         set_committed_value(call, "status", status)
-
-    def announce(self, call_id: UUID) -> None:
-        """Tell those who watch this call that it changed, once the transaction is through."""
-        self._session.execute(select(func.pg_notify(CHANGES, str(call_id))))

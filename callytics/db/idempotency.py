@@ -1,6 +1,7 @@
 """The `idempotency_keys` table."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -29,16 +30,30 @@ class IdempotencyKeys:
             )
         )
 
-    def claim(self, client_id: UUID, key: str, request_hash: str, call_id: UUID) -> bool:
-        """Tie the key to the call; False if somebody else has just done so.
+    def claim(
+        self,
+        client_id: UUID,
+        key: str,
+        request_hash: str,
+        *,
+        call_id: UUID | None = None,
+        answer: dict[str, Any] | None = None,
+    ) -> bool:
+        """Tie the key to what came of it; False if somebody else has just done so.
 
         Where another transaction is about to, this waits for its end.
         """
         claimed = self._session.scalar(
             insert(IdempotencyKey)
-            .values(client_id=client_id, key=key, request_hash=request_hash, call_id=call_id)
+            .values(
+                client_id=client_id,
+                key=key,
+                request_hash=request_hash,
+                call_id=call_id,
+                answer=answer,
+            )
             .on_conflict_do_nothing()
-            .returning(IdempotencyKey.call_id)
+            .returning(IdempotencyKey.key)
         )
         return claimed is not None
 

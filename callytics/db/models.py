@@ -20,7 +20,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from callytics.domain.batching import BatchStatus
+from callytics.domain.delivery import Event
 from callytics.domain.job import JobStatus, Priority
+from callytics.domain.jobs import JobKind
 from callytics.domain.scopes import Scope
 from callytics.domain.stages import Stage, StageStatus
 from callytics.domain.transcript import Role
@@ -53,6 +56,9 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSONB(none_as_null=True),
         list[Any]: JSONB(none_as_null=True),
         list[str]: ARRAY(String),
+        BatchStatus: _words(BatchStatus),
+        Event: _words(Event),
+        JobKind: _words(JobKind),
         JobStatus: _words(JobStatus),
         Priority: _words(Priority),
         Stage: _words(Stage),
@@ -113,6 +119,8 @@ class Call(Base):
     stages: Mapped[list[str]]
     """The plan: every stage that this call goes through."""
     callback_url: Mapped[str | None]
+    analyse: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Whether the call joins a batch for the full analysis when it is completed."""
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
 
     audio_key: Mapped[str | None]
@@ -138,6 +146,9 @@ class Call(Base):
         order_by="CallTurn.index", lazy="raise", passive_deletes=True
     )
     summary: Mapped["Summary | None"] = relationship(lazy="raise", passive_deletes=True)
+    analyses: Mapped[list["AnalysisItem"]] = relationship(
+        order_by="AnalysisItem.batch_id", lazy="raise", viewonly=True
+    )
 
     __table_args__ = (
         Index("ix_calls_client_created", "client_id", text("created_at DESC"), text("id DESC")),
@@ -256,6 +267,343 @@ class Summary(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class Job(Base):
+    """Work beside the pipeline: where it stands and who holds it. What it is about stands in the table
+    of its kind, under the same id.
+
+    `attempt` only grows, over re-runs too, so it tells a live run from a stale twin.
+    """
+
+    __tablename__ = "jobs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    kind: Mapped[JobKind]
+    priority: Mapped[Priority] = mapped_column(default=Priority.NORMAL)
+    status: Mapped[StageStatus] = mapped_column(default=StageStatus.WAITING)
+    attempt: Mapped[int] = mapped_column(default=0)
+    attempt_limit: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    queued_at: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None]
+    """Not before this time; None: at once."""
+    hinted_at: Mapped[datetime | None]
+    """When the broker was last told."""
+    hints: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    problem: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (
+        CheckConstraint("attempt <= attempt_limit", name="attempts"),
+        Index(
+            "ix_jobs_open",
+            "kind",
+            "status",
+            "queued_at",
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+    )
+
+
+class QuickSummary(Base):
+    """A conversation whose summary an agent waits for, and the answer."""
+
+    __tablename__ = "quick_summaries"
+
+    id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    consultation_id: Mapped[str] = mapped_column(String(128))
+    conversation: Mapped[str] = mapped_column(deferred=True)
+    ahead: Mapped[bool]
+    """Whether the conversation was sent turn by turn before, so that the engine has read it."""
+    content_hash: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of what the answer depends on, the model's revision apart."""
+    received_at: Mapped[datetime]
+    deadline_at: Mapped[datetime]
+    late: Mapped[bool] = mapped_column(default=False)
+    """The deadline could not be made: the client was told to fetch the answer."""
+    text: Mapped[str | None]
+    model: Mapped[str | None]
+    revision: Mapped[str | None]
+    prompt_version: Mapped[str | None] = mapped_column(String(32))
+    seconds: Mapped[float | None]
+    """That the model took."""
+    prompt_tokens: Mapped[int | None]
+    output_tokens: Mapped[int | None]
+    checks: Mapped[dict[str, Any] | None]
+
+    job: Mapped[Job] = relationship(lazy="raise")
+
+    __table_args__ = (
+        Index("ix_quick_summaries_client_content", "client_id", "content_hash", "received_at"),
+        Index("ix_quick_summaries_received_at", "received_at"),
+    )
+
+
+class Conversation(Base):
+    """A conversation that goes on: its turns are sent as they are spoken."""
+
+    __tablename__ = "conversations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    consultation_id: Mapped[str] = mapped_column(String(128))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    turns: Mapped[list["SpokenTurn"]] = relationship(
+        order_by="SpokenTurn.index", lazy="raise", passive_deletes=True
+    )
+
+    __table_args__ = (
+        Index("uq_conversations_client_consultation", "client_id", "consultation_id", unique=True),
+    )
+
+
+class SpokenTurn(Base):
+    """One turn of a conversation that goes on."""
+
+    __tablename__ = "spoken_turns"
+
+    conversation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True
+    )
+    index: Mapped[int] = mapped_column(primary_key=True)
+    role: Mapped[Role]
+    text: Mapped[str]
+
+
+class AnalysisBatch(Base):
+    """Consultations that are analysed together and called back together.
+
+    It is open until `closed_at`: its members and parameters are frozen from then on.
+    """
+
+    __tablename__ = "analysis_batches"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(String(32), unique=True)
+    """`BATCH-20250913-001`: the day (UTC) that it was opened, and a count."""
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    callback_url: Mapped[str | None]
+    status: Mapped[BatchStatus] = mapped_column(default=BatchStatus.QUEUED)
+    size: Mapped[int] = mapped_column(default=0)
+    """Consultations in it."""
+    capacity: Mapped[int]
+    """How many close it, as set when it was opened."""
+    run_no: Mapped[int] = mapped_column(default=1)
+    """The latest run."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    closes_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+    runs: Mapped[list["AnalysisRun"]] = relationship(
+        order_by="AnalysisRun.run_no", lazy="raise", passive_deletes=True
+    )
+
+    __table_args__ = (
+        CheckConstraint("size <= capacity", name="size"),
+        Index("ix_analysis_batches_open", "closes_at", postgresql_where=text("closed_at IS NULL")),
+        Index(
+            "uq_analysis_batches_open",
+            "client_id",
+            text("coalesce(callback_url, '')"),
+            unique=True,
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index(
+            "ix_analysis_batches_client_created",
+            "client_id",
+            text("created_at DESC"),
+            text("id DESC"),
+        ),
+    )
+
+
+class BatchNumber(Base):
+    """The last number given to a batch of a day."""
+
+    __tablename__ = "batch_numbers"
+
+    day: Mapped[str] = mapped_column(String(8), primary_key=True)
+    last: Mapped[int]
+
+
+class AnalysisRun(Base):
+    """One run over a batch: the first when it closes, one more each time that it is re-run.
+
+    What the run is done with is frozen here; which revision answered stands with each result.
+    """
+
+    __tablename__ = "analysis_runs"
+
+    batch_id: Mapped[UUID] = mapped_column(
+        ForeignKey("analysis_batches.id", ondelete="CASCADE"), primary_key=True
+    )
+    run_no: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    prompt_version: Mapped[str] = mapped_column(String(32))
+    options: Mapped[dict[str, Any]]
+    items: Mapped[int]
+    """How many consultations this run analyses."""
+    started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    completed_at: Mapped[datetime | None]
+
+
+class AnalysisItem(Base):
+    """A consultation that waits for its analysis, or has it."""
+
+    __tablename__ = "analysis_items"
+
+    id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    batch_id: Mapped[UUID] = mapped_column(ForeignKey("analysis_batches.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    """Place in the batch, from 0."""
+    run_no: Mapped[int] = mapped_column(default=1)
+    """The latest run that analyses it."""
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    consultation_id: Mapped[str] = mapped_column(String(128))
+    call_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("calls.id", ondelete="SET NULL"), index=True
+    )
+    """The call whose turns are analysed, where no text was sent."""
+    conversation: Mapped[str | None] = mapped_column(deferred=True)
+    content_hash: Mapped[str] = mapped_column(String(64))
+    with_evidence: Mapped[bool] = mapped_column(default=False)
+    """Whether the callback is to carry what each part rests on."""
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
+
+    job: Mapped[Job] = relationship(lazy="raise")
+    batch: Mapped[AnalysisBatch] = relationship(lazy="raise")
+    results: Mapped[list["AnalysisResult"]] = relationship(
+        order_by="AnalysisResult.run_no", lazy="raise", passive_deletes=True
+    )
+
+    __table_args__ = (
+        Index("uq_analysis_items_batch_position", "batch_id", "position", unique=True),
+        Index("ix_analysis_items_client_consultation", "client_id", "consultation_id"),
+    )
+
+
+class AnalysisResult(Base):
+    """What one run found of one consultation: an analysis, or the problem that ended it."""
+
+    __tablename__ = "analysis_results"
+
+    item_id: Mapped[UUID] = mapped_column(
+        ForeignKey("analysis_items.id", ondelete="CASCADE"), primary_key=True
+    )
+    run_no: Mapped[int] = mapped_column(primary_key=True)
+    analysis: Mapped[dict[str, Any] | None]
+    quality_score: Mapped[float | None]
+    problem: Mapped[dict[str, Any] | None]
+    attempts: Mapped[int]
+    model: Mapped[str | None]
+    revision: Mapped[str | None]
+    prompt_version: Mapped[str | None] = mapped_column(String(32))
+    seconds: Mapped[float | None]
+    prompt_tokens: Mapped[int | None]
+    output_tokens: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class CallEnding(Base):
+    """A call that came to its end, and whose end is to be told."""
+
+    __tablename__ = "call_endings"
+
+    id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), index=True)
+
+
+class Endpoint(Base):
+    """A callback address of a client, and how it has been doing."""
+
+    __tablename__ = "endpoints"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    url: Mapped[str]
+    failures: Mapped[int] = mapped_column(default=0)
+    """Attempts in a row that failed."""
+    paused_until: Mapped[datetime | None]
+    """Its deliveries wait until then; the first one after that is the probe."""
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None] = mapped_column(String(64))
+    last_success_at: Mapped[datetime | None]
+    last_failure_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("uq_endpoints_client_url", "client_id", "url", unique=True),)
+
+
+class Delivery(Base):
+    """A callback: what is sent, word for word, over all its attempts. Its id is the `webhook-id`."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("endpoints.id"), index=True)
+    event: Mapped[Event]
+    key: Mapped[str] = mapped_column(String(128), unique=True)
+    """What it tells of: one run of one batch, one end of one call. Nothing is told twice."""
+    batch_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("analysis_batches.id", ondelete="CASCADE"), index=True
+    )
+    run_no: Mapped[int | None]
+    call_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("calls.id", ondelete="SET NULL"), index=True
+    )
+    body: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    supersedes: Mapped[UUID | None]
+    """The earlier delivery that told of the same."""
+    tries: Mapped[int] = mapped_column(default=0)
+    """Attempts since it was made, or last replayed."""
+    due_at: Mapped[datetime | None]
+    """When the schedule has it tried next; None: at once. Its job may wait longer, for its endpoint."""
+    replays: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    delivered_at: Mapped[datetime | None]
+
+    job: Mapped[Job] = relationship(lazy="raise")
+    endpoint: Mapped[Endpoint] = relationship(lazy="raise")
+    attempts: Mapped[list["DeliveryAttempt"]] = relationship(
+        order_by="DeliveryAttempt.attempt", lazy="raise", passive_deletes=True
+    )
+
+    __table_args__ = (
+        Index(
+            "ix_deliveries_client_created", "client_id", text("created_at DESC"), text("id DESC")
+        ),
+        Index("ix_deliveries_created", text("created_at DESC"), text("id DESC")),
+    )
+
+
+class DeliveryAttempt(Base):
+    """One request to the endpoint, and what came back."""
+
+    __tablename__ = "delivery_attempts"
+
+    delivery_id: Mapped[UUID] = mapped_column(
+        ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    """The attempt of the job that made it."""
+    started_at: Mapped[datetime]
+    seconds: Mapped[float]
+    status: Mapped[int | None]
+    """The HTTP status; None: no answer came."""
+    problem: Mapped[str | None] = mapped_column(String(64))
+    """Why it was no success, as a code."""
+    answer: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    """The first 2 kB of the answer's body."""
+    verdict: Mapped[str] = mapped_column(String(16))
+
+
 class WorkerHeartbeat(Base):
     """What a worker says of itself. Readiness is judged from these rows alone."""
 
@@ -274,7 +622,7 @@ class WorkerHeartbeat(Base):
 
 
 class IdempotencyKey(Base):
-    """A key that a client sent, and the call that came of it."""
+    """A key that a client sent, and what came of it: a call, or the answer that was given."""
 
     __tablename__ = "idempotency_keys"
 
@@ -283,7 +631,10 @@ class IdempotencyKey(Base):
     )
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_hash: Mapped[str] = mapped_column(String(64))
-    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), index=True)
+    call_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("calls.id", ondelete="CASCADE"), index=True
+    )
+    answer: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Uuid, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from callytics.db.calls import CHANGES
+from callytics.db.changes import CHANGES
 from callytics.db.models import Call, StageRun
 from callytics.domain.stages import SPECS, Stage, StageStatus
 from callytics.errors import CallyticsError

@@ -1,8 +1,8 @@
 """What the `stage_runs` and `stage_attempts` tables say of the whole pipeline, for health and metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -57,6 +57,18 @@ class StageStats:
             )
             for row in rows
         ]
+
+    def done_within(self, window: timedelta) -> Mapping[Stage, int]:
+        """How many calls each stage was done with in the latest `window`."""
+        rows = self._session.execute(
+            select(StageAttempt.stage, func.count().label("found"))
+            .where(
+                StageAttempt.finished_at > func.clock_timestamp() - window,
+                StageAttempt.outcome == StageStatus.DONE,
+            )
+            .group_by(StageAttempt.stage)
+        )
+        return {row.stage: row.found for row in rows}
 
     def ended(self, since: datetime, until: datetime) -> Sequence[EndedAttempt]:
         """The attempts that ended after `since`, up to `until`."""

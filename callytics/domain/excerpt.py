@@ -1,12 +1,14 @@
 """Which turns of a conversation are read for its summary: what was asked, what was done about it.
 
 Greetings, holding the line and asking who calls fill a prompt and say nothing of the matter; names
-that are not read are not repeated either.
+that are not read are not repeated either. `excerpt` is for a conversation that is there as a whole,
+`spoken` for one that is read while it goes on.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from callytics.domain.transcript import Role
 
@@ -51,6 +53,13 @@ _ACTS = _any(
     r"(하|오)시면|필요합니다|가능합니다",
     r"(i|we)('ve|'ll| have| will)|you (can|need)|refund|booked|scheduled|sent",
 )
+_PROMISES = _any(
+    r"드렸|드릴게|드리겠|드립니다|[하두놓]겠습니다|[했됐]습니다|되었습니다|완료|예정",
+    r"(i|we)('ve|'ll| have| will)|refund|booked|scheduled|sent",
+)
+_OPENER = re.compile(
+    r"^(?:(?:네|예|아니|아|어|음|그럼|그러면|그리고|그런데|근데|혹시|일단|우선|다만|고객님)(?:[,.]\s*|\s+))+"
+)
 _SENTENCE = re.compile(r"[^.?!。？！]+[.?!。？！]*\s*")
 _BETWEEN_SYLLABLES = re.compile(r"(?<=[가-힣])\s+(?=[가-힣])")
 _NOT_LETTERS = re.compile(r"[\W_]+")
@@ -92,23 +101,45 @@ def telling(lines: Sequence[Line]) -> list[Line]:
 
 
 def excerpt(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
-    """Of the `telling` lines those that say most of what was asked and done, in order.
+    """Of the `telling` lines the sentences that say most of what was asked and done, in order.
 
-    At most `limit` characters in all. Lines are taken whole: of the customer's the first and those
-    that ask, of the agent's those that act, from the last one back. Only a line that is too long by
-    itself is cut, between words. Neither side leaves the other without room.
+    At most `limit` characters in all. Sentences are taken whole: of the customer's the first and
+    those that ask, of the agent's those that promise, then those that act, from the last one back.
+    Only a sentence that is too long by itself is cut, between words. Neither side leaves the other
+    without room.
     """
-    lines = telling(lines)
-    wishes = [index for index, line in enumerate(lines) if line.role is not Role.AGENT]
-    answers = [index for index, line in enumerate(lines) if line.role is not Role.CUSTOMER][::-1]
-    wishes = wishes[:1] + sorted(wishes[1:], key=lambda index: not asks(lines[index].text))
-    answers.sort(key=lambda index: not acts(lines[index].text))
+    told = list(enumerate(telling(lines)))
+    places = [place for place, line in told for _ in sentences(line.text)]
+    parts = [replace(line, text=said) for _, line in told for said in sentences(line.text)]
+    wishes = [index for index, line in enumerate(parts) if line.role is not Role.AGENT]
+    answers = [index for index, line in enumerate(parts) if line.role is not Role.CUSTOMER][::-1]
+    wishes = wishes[:1] + sorted(wishes[1:], key=lambda index: not asks(parts[index].text))
+    answers.sort(key=lambda index: (not promises(parts[index].text), not acts(parts[index].text)))
     taken: dict[int, Line] = {}
-    _take(lines, wishes[:1], taken, limit // 2)
-    _take(lines, wishes, taken, limit // 3)
-    _take(lines, answers, taken, limit)
-    _take(lines, wishes, taken, limit)
-    return tuple(taken[index] for index in sorted(taken))
+    _take(parts, wishes[:1], taken, limit // 2)
+    _take(parts, wishes, taken, limit // 2)
+    _take(parts, answers, taken, limit)
+    _take(parts, wishes, taken, limit)
+    by_line = groupby(sorted(taken), key=places.__getitem__)
+    return tuple(
+        replace(told[place][1], text=" ".join(taken[index].text for index in indices))
+        for place, indices in by_line
+    )
+
+
+def spoken(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
+    """The `telling` lines in the order spoken, some `limit` characters of them at most.
+
+    More lines only add to the end of it, so that what was read stays read. Past `limit` all but the
+    first line and the newest are left out, down to half of it: that is read anew, but seldom.
+    """
+    kept: list[Line] = []
+    for line in telling(lines):
+        kept.append(replace(line, text=shortened(line.text, limit // 4)))
+        if _size(kept) > limit:
+            while len(kept) > 2 and _size(kept) > limit // 2:  # noqa: PLR2004 (first and newest)
+                del kept[1]
+    return tuple(kept)
 
 
 def sentences(text: str) -> list[str]:
@@ -123,6 +154,16 @@ def asks(sentence: str) -> bool:
 def acts(sentence: str) -> bool:
     """Whether an agent's sentence seems to say or offer what is done, or what the customer can do."""
     return bool(_ACTS.search(_joined(sentence)))
+
+
+def promises(sentence: str) -> bool:
+    """Whether an agent's sentence seems to say what he did or will do, not what others can do."""
+    return acts(sentence) and bool(_PROMISES.search(_joined(sentence)))
+
+
+def begun(sentence: str) -> str:
+    """Without the words that sentences begin with in speech: `네, 그럼 접수해` is `접수해`."""
+    return _OPENER.sub("", sentence) or sentence
 
 
 def tells(sentence: str) -> bool:
@@ -145,12 +186,16 @@ def shortened(text: str, limit: int) -> str:
 def _take(lines: Sequence[Line], wanted: Sequence[int], taken: dict[int, Line], limit: int) -> None:
     """Add the `wanted` lines to `taken` as long as all of them fit into `limit` characters."""
     for index in wanted:
-        left = limit - sum(len(line.text) for line in taken.values())
+        left = limit - _size(taken.values())
         line = lines[index]
         if index == wanted[0] and index not in taken:
             line = replace(line, text=shortened(line.text, max(left, 0)))
         if len(line.text) <= left:
             taken.setdefault(index, line)
+
+
+def _size(lines: Iterable[Line]) -> int:
+    return sum(len(line.text) for line in lines)
 
 
 def _joined(sentence: str) -> str:

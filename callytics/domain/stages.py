@@ -14,6 +14,8 @@ class Queue(StrEnum):
     PUNCTUATE = "punctuate"
     SENTIMENT = "sentiment"
     SLM = "slm"
+    MLM = "mlm"
+    CALLBACK = "callback"
     CONTROL = "control"
 
 

@@ -1,16 +1,28 @@
 """A conversation's summary for the agent's screen: prompt in, checked answer out.
 
 One sentence: what the customer asked, what was done. The model reads an excerpt (excerpt.py) and
-fills two slots, which are cleaned, put into a sentence (summary_wording.py) and judged
-(summary_checks.py). What does not pass is never shown; `quoted` says the same in the speakers' words.
+writes `asked / done`: two slots without labels, since every token takes it a twentieth of a second.
+They are cleaned, put into a sentence (summary_wording.py) and judged (summary_checks.py). What does
+not pass is never shown; `quoted` says the same in the speakers' words.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from callytics.domain import summary_wording
-from callytics.domain.excerpt import Line, acts, asks, excerpt, sentences, telling
+from callytics.domain.excerpt import (
+    Line,
+    acts,
+    asks,
+    begun,
+    excerpt,
+    sentences,
+    spoken,
+    telling,
+)
 from callytics.domain.summary_checks import (
     Candidate,
     Check,
@@ -20,7 +32,7 @@ from callytics.domain.summary_checks import (
 from callytics.domain.summary_wording import Quote, Wording
 from callytics.domain.transcript import Role
 
-PROMPT_VERSION = "slots-3"
+PROMPT_VERSION = "slots-4"
 """Changes with everything that changes what a model is asked or how its answer is read."""
 
 MOST_PHRASES = 3
@@ -41,23 +53,27 @@ class Draft:
         return tuple(check for check, passed in self.checks.items() if not passed)
 
 
-def prompt(lines: Sequence[Line], language: str | None, limit: int) -> list[Message]:
+def prompt(
+    lines: Sequence[Line], language: str | None, limit: int, *, ahead: bool = False
+) -> list[Message]:
     """The messages for a chat model; all but the last are the same for every call in a language.
 
-    At most `limit` characters of the conversation are read.
+    At most `limit` characters of the conversation are read. `ahead` is for a conversation that goes
+    on: its lines are shown in the order spoken, so that the prompt of more lines begins with this one.
     """
     wording = summary_wording.of(language)
     messages = [_message("system", wording.task)]
     for example in wording.examples:
-        asked, done = f"{wording.asked}: {example.asked}", f"{wording.done}: {example.done}"
         shown = (
             Line(role=Role.CUSTOMER, text=example.customer),
             Line(role=Role.AGENT, text=example.agent),
         )
         messages += [
             _message("user", _shown(shown, wording)),
-            _message("assistant", f"{asked}\n{done}"),
+            _message("assistant", f"{example.asked} / {example.done}"),
         ]
+    if ahead:
+        return [*messages, _message("user", _in_order(spoken(lines, limit), wording))]
     return [*messages, _message("user", _shown(excerpt(lines, limit), wording))]
 
 
@@ -88,8 +104,9 @@ def read(
     """
     wording = summary_wording.of(language)
     conversation = "\n".join(line.text for line in lines)
-    asked = wording.phrase(_slot(answer, wording.asked)) or ""
-    phrases = _phrases(_slot(answer, wording.done), wording, whole=finished)
+    asked_slot, done_slot = _slots(answer, wording, lines)
+    asked = wording.phrase(asked_slot) or ""
+    phrases = _phrases(done_slot, wording, whole=finished)
     done = _worth_telling(phrases, asked, lines)
     text = wording.compose(asked, done) if asked and done else " ".join(answer.split())
     candidate = Candidate(
@@ -110,8 +127,10 @@ def quoted(lines: Sequence[Line], language: str | None) -> str:
     told = telling(lines)
     first = next((line.text for line in told if line.role is not Role.AGENT), "")
     asked = next(filter(asks, sentences(first)), next(iter(sentences(first)), None))
-    answers = _sentences(line for line in told if line.role is not Role.CUSTOMER)[::-1]
-    done = next((said for said in answers if acts(said) and not _is_question(said)), None)
+    answers = [
+        said for line in told if line.role is not Role.CUSTOMER for said in sentences(line.text)
+    ]
+    done = next((said for said in reversed(answers) if acts(said) and not _is_question(said)), None)
     if not (asked or done):
         return wording.no_matter
     quote = Quote(
@@ -131,18 +150,57 @@ def _shown(lines: Sequence[Line], wording: Wording) -> str:
     wishes = _sentences(line for line in lines if line.role is Role.CUSTOMER)
     answers = _sentences(line for line in lines if line.role is Role.AGENT)
     if not (wishes and answers):
-        return f"{wording.anybody}: {' '.join(line.text for line in lines)}"
-    # What the agent asks is not what is done, unless it is an offer.
-    informing = [said for said in answers if acts(said) or not _is_question(said)] or answers
+        return f"{wording.anybody}: {' '.join(_sentences(lines))}"
+    informing = list(filter(_informs, answers)) or answers
     return f"{wording.customer}: {' '.join(wishes)}\n{wording.agent}: {' '.join(informing)}"
 
 
+def _in_order(lines: Sequence[Line], wording: Wording) -> str:
+    """What was said as it was said; each line rests on those before it alone."""
+    labels = {Role.CUSTOMER: wording.customer, Role.AGENT: wording.agent}
+    shown = (
+        (
+            line.role,
+            [said for said in _sentences([line]) if line.role is not Role.AGENT or _informs(said)],
+        )
+        for line in lines
+    )
+    said = [(role, " ".join(parts)) for role, parts in shown if parts]
+    return "\n".join(
+        f"{labels.get(role, wording.anybody)}: {' '.join(text for _, text in turns)}"
+        for role, turns in groupby(said, key=itemgetter(0))
+    )
+
+
 def _sentences(lines: Iterable[Line]) -> list[str]:
-    return [sentence for line in lines for sentence in sentences(line.text)]
+    return [begun(sentence) for line in lines for sentence in sentences(line.text)]
+
+
+def _informs(sentence: str) -> bool:
+    """What the agent asks is not what is done, unless it is an offer."""
+    return acts(sentence) or not _is_question(sentence)
 
 
 def _is_question(sentence: str) -> bool:
     return sentence.endswith(("?", "？"))
+
+
+def _slots(answer: str, wording: Wording, lines: Sequence[Line]) -> tuple[str, str]:
+    """What was asked and what was done, as it stands in the answer: `asked / done`.
+
+    Models also write labels, or a comma where the slash should be; that one is taken for it only
+    behind what a customer said.
+    """
+    labelled = _slot(answer, wording.asked), _slot(answer, wording.done)
+    if any(labelled):
+        return labelled
+    first = answer.strip().split("\n")[0].strip(" -*")
+    asked, slash, done = first.partition(" / ")
+    if slash:
+        return asked.strip(" .\"'“”"), done.strip(" .\"'“”").replace(" / ", ", ")
+    asked, _, done = first.partition(", ")
+    wishes = [line.text for line in lines if line.role is not Role.AGENT]
+    return (asked, done) if any(bears_out(wish, asked) for wish in wishes) else ("", "")
 
 
 def _slot(answer: str, label: str) -> str:

@@ -1,6 +1,6 @@
 """What summaries are asked for and written in: one Wording a language.
 
-The model fills two slots, what was asked and what was done; the sentence around them is ours, so it
+The model writes `asked / done`, what was asked and what was done; the sentence around them is ours, so it
 always has an end. To add a language, add a Wording.
 """
 
@@ -32,7 +32,9 @@ class Quote:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wording:
-    """`phrase` makes a noun phrase of what a model put into a slot, or None if it is none; `compose`
+    """`asked` and `done` are labels that models put before the slots although nobody wants them.
+
+    `phrase` makes a noun phrase of what a model put into a slot, or None if it is none; `compose`
     makes the sentence out of what was asked and what was done (one or more phrases).
     """
 
@@ -137,9 +139,9 @@ def _quote_korean(quote: Quote) -> str:
 
 _KOREAN = Wording(
     task=(
-        "콜센터 상담을 읽고 두 줄로 적는다.\n"
-        "문의: 고객이 전화한 까닭을 짧은 명사구 하나로 적는다.\n"
-        "처리: 상담사가 해 준 일이나 약속한 일을 짧은 명사구 한두 개로 적는다.\n"
+        "콜센터 상담을 읽고 `문의 / 처리` 꼴로 한 줄만 적는다.\n"
+        "문의는 고객이 전화한 까닭을 짧은 명사구 하나로 적는다.\n"
+        "처리는 상담사가 해 준 일이나 약속한 일을 짧은 명사구 한두 개로 적는다.\n"
         "나오지 않은 내용은 적지 않는다."
     ),
     customer="고객",
@@ -152,36 +154,36 @@ _KOREAN = Wording(
             customer="빌린 책을 못 찾겠어요. 어떻게 해야 하나요? 그럼 책값으로 낼게요.",
             agent="같은 책을 사서 내시거나 책값 만 팔천 원을 내시면 됩니다."
             " 네, 고지서를 메일로 보내 드렸습니다.",
-            asked="대출 도서 분실 처리",
-            done="책값 변상 안내, 고지서 메일 발송",
+            asked="대출 도서 분실",
+            done="책값 변상 안내, 고지서 발송",
         ),
         Example(
             customer="토요일 수영 강습을 다른 시간으로 옮기고 싶은데요. 네, 네 시 반이 좋아요.",
             agent="두 시는 정원이 찼고 네 시 반은 두 자리 남아 있습니다."
             " 그럼 토요일 오후 네 시 반으로 옮겨 드렸습니다. 수영모는 꼭 가져오세요.",
             asked="수영 강습 시간 변경",
-            done="토요일 오후 네 시 반으로 변경",
+            done="토요일 네 시 반으로 변경",
         ),
         Example(
             customer="어제 산 우유가 벌써 상했어요. 어떻게 이런 걸 팔아요?",
             agent="영수증을 매장에 가져오시면 새 제품으로 바꿔 드리겠습니다."
             " 담당자에게도 전달해 두겠습니다.",
-            asked="구매한 우유 변질 항의",
-            done="새 제품 교환 약속, 담당자에게 전달",
+            asked="우유 변질 항의",
+            done="새 제품 교환 약속",
         ),
         Example(
             customer="회비가 왜 두 번 빠져나갔는지 궁금해서요. 돌려받을 수 있어요?",
             agent="카드를 바꾸시면서 이전 카드로도 청구됐습니다."
             " 지금은 전산 점검 중이라 내일 오전에 다시 전화드리겠습니다.",
             asked="회비 이중 출금",
-            done="이중 청구 이유 설명, 내일 오전 전화 약속",
+            done="이유 설명, 내일 전화 약속",
         ),
         Example(
             customer="놀이공원에 단체 할인으로 들어가려고 하는데요. 열다섯 명이에요.",
             agent="단체 할인은 스무 명부터라 적용이 어렵습니다."
             " 대신 평일 쿠폰을 쓰시면 삼십 퍼센트 싸게 들어오실 수 있습니다.",
             asked="놀이공원 단체 할인",
-            done="단체 할인 불가, 평일 쿠폰 이용 안내",
+            done="할인 불가, 평일 쿠폰 안내",
         ),
     ),
     compose=compose_korean,
@@ -199,7 +201,7 @@ _KOREAN = Wording(
         Check.NUMBERS: "상담에 없는 숫자를 적지 않는다.",
         Check.NAMES: "이름을 적지 않는다.",
         Check.GROUNDED: "상담에 나온 낱말로 적는다.",
-        Check.ASKED_AND_DONE: "문의: 와 처리: 두 줄에 상담의 내용을 적는다.",
+        Check.ASKED_AND_DONE: "`문의 / 처리` 꼴로 상담의 내용을 적는다.",
     },
     no_speech="통화에 말소리가 없음.",
     no_matter="인사 외에 문의 내용이 없는 통화임.",
@@ -218,7 +220,7 @@ _ENGLISH_REASONS = {
     Check.NUMBERS: "Write no number that is not in the call.",
     Check.NAMES: "Write no names.",
     Check.GROUNDED: "Use words of the call.",
-    Check.ASKED_AND_DONE: "Fill both lines, Asked: and Done:, from the call.",
+    Check.ASKED_AND_DONE: "Write `asked / done`, both from the call.",
 }
 
 
@@ -258,9 +260,9 @@ def _quote_english(quote: Quote) -> str:
 
 _ENGLISH = Wording(
     task=(
-        "Read a call-centre conversation and write two lines.\n"
-        "Asked: why the customer called, as one short noun phrase.\n"
-        "Done: what the agent did or promised, as one or two short phrases that begin with a past verb.\n"
+        "Read a call-centre conversation and write one line, `asked / done`.\n"
+        "asked: why the customer called, as one short noun phrase.\n"
+        "done: what the agent did or promised, as one or two short phrases that begin with a past verb.\n"
         "Write nothing that was not said."
     ),
     customer="Customer",
@@ -302,7 +304,7 @@ _ENGLISH = Wording(
 # --- any other language: English instructions, the slots in the language of the call ----------------
 
 _ANY = Wording(
-    task=_ENGLISH.task + "\nAfter `Asked:` and `Done:`, write in the language of the conversation.",
+    task=_ENGLISH.task + "\nWrite both in the language of the conversation.",
     customer=_ENGLISH.customer,
     agent=_ENGLISH.agent,
     anybody=_ENGLISH.anybody,

@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,20 +23,29 @@ WORKERS: tuple[tuple[Queue, ...], ...] = (
     (Queue.STT,),
     (Queue.PUNCTUATE, Queue.SENTIMENT),
     (Queue.SLM,),
+    (Queue.MLM,),
+    (Queue.CALLBACK,),
 )
 """Every queue is served, by one process a line."""
 
 PATIENT = frozenset({Queue.DIARIZE, Queue.STT})
 """Queues of long work. What a person waits for, the summary above all, goes first on the same cores."""
 
+SLM_ENGINE, MLM_ENGINE = "llm", "mlm"
+ENGINE_OF: Mapping[Queue, str] = {Queue.SLM: SLM_ENGINE, Queue.MLM: MLM_ENGINE}
 
-def llm_engine(model: Path, *, alias: str, port: int) -> Process:
-    """Serves the small chat model on the loopback."""
+
+def llm_engine(
+    model: Path, *, alias: str, port: int, name: str = SLM_ENGINE, slots: int = 1
+) -> Process:
+    """Serves a chat model on the loopback, `slots` requests at once."""
     options = ("--model-path", str(model), "--alias", alias, "--port", str(port))
     return Process(
-        name="llm",
-        command=_python("workers.engine", *options),
+        name=name,
+        command=_python("workers.engine", *options, "--slots", str(slots)),
         ready=_answers(f"http://127.0.0.1:{port}/health"),
+        # Batches have time: they get what is left of the cores.
+        nice=19 if name == MLM_ENGINE else 0,
     )
 
 
@@ -71,7 +80,7 @@ def _worker(
     settings: Settings, queues: tuple[Queue, ...], sessions: sessionmaker[Session]
 ) -> Process:
     # A chat worker that starts before its server would wait for its first retry.
-    server = ("llm",) if Queue.SLM in queues else ()
+    server = tuple(ENGINE_OF[queue] for queue in queues if queue in ENGINE_OF)
     return Process(
         name=f"worker-{'-'.join(queues)}",
         command=_python("workers", "--queues", ",".join(queues)),

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from callytics.embedded.parts import application, llm_engine
+from callytics.embedded.parts import MLM_ENGINE, SLM_ENGINE, application, llm_engine
 from callytics.embedded.postgres import Postgres
 from callytics.embedded.process import POLL_S, Process, free_port, launched, open_log
 from callytics.embedded.state_dir import StateDir
@@ -25,12 +25,14 @@ from callytics.embedded.supervisor import Event, State, Supervisor
 from callytics.embedded.valkey import Valkey
 from callytics.errors import ConfigurationError, StackFailedError
 from callytics.model_files.locate import resolve
-from callytics.settings import Settings
+from callytics.settings import ModelSettings, Settings
 
 OnEvent = Callable[[Event], None]
 
 # Below the range that the system takes the local ports of connections from.
-POSTGRES_PORT, VALKEY_PORT, LLM_PORT = 15432, 16379, 18080
+POSTGRES_PORT, VALKEY_PORT = 15432, 16379
+ENGINES = (("summarize", SLM_ENGINE, 18080), ("analyse", MLM_ENGINE, 18081))
+"""Each chat model that has no server gets an engine of its own: a batch must not hold a summary up."""
 
 STOP_TIMEOUT_S = 60
 
@@ -217,11 +219,18 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
         )
         published["redis_url"] = valkey.url
         servers.append(valkey.process())
-    if wanted.llm.base_url is None and wanted.models.summarize.server is None:
-        port = free_port(LLM_PORT)
-        published["llm"] = {"base_url": f"http://127.0.0.1:{port}/v1"}
-        model = wanted.models.summarize.model
-        servers.append(llm_engine(_gguf(model, wanted), alias=model, port=port))
+    if wanted.llm.base_url is None:
+        for task, engine, first_choice in ENGINES:
+            model: ModelSettings = getattr(wanted.models, task)
+            if model.server is None:
+                port = free_port(first_choice)
+                url = f"http://127.0.0.1:{port}/v1"
+                published.setdefault("models", {})[task] = {"server": url}
+                servers.append(
+                    llm_engine(
+                        _gguf(model.model, wanted), alias=model.model, port=port, name=engine
+                    )
+                )
     if not wanted.audio.roots and SAMPLES.is_dir():
         published["audio"] = {"roots": [str(SAMPLES)]}
     return servers, published

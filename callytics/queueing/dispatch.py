@@ -1,20 +1,26 @@
-"""From hints to Celery chains: by task name, immutable, one queue a stage, ids only."""
+"""From hints to Celery messages: by task name, immutable, one queue a stage or kind, ids only."""
 
 from collections.abc import Callable, Iterable
+from uuid import UUID
 
 import structlog
 from celery import Celery, chain
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
+from callytics.domain.job import Priority
 from callytics.domain.stages import Stage
-from callytics.queueing.queues import MESSAGE_PRIORITY, ROUTES, STAGE_TASK
-from callytics.services.stage import Hint
+from callytics.queueing.queues import JOB_TASK, MESSAGE_PRIORITY, ROUTES, STAGE_TASK, TaskName
+from callytics.services.job_work import JobHint
+from callytics.services.stage import AnyHint, Hint
 
 log = structlog.get_logger(__name__)
 
 HARD_LIMIT_GRACE_S = 15
 """After the soft limit has been raised in the child, so long until the child is killed."""
+
+
+READ_AHEAD_EXPIRES_S = 30.0
 
 
 def signature(app: Celery, hint: Hint, stage: Stage) -> Signature:
@@ -31,15 +37,58 @@ def signature(app: Celery, hint: Hint, stage: Stage) -> Signature:
     )
 
 
-def make_send(app: Celery) -> Callable[[Iterable[Hint]], None]:
-    """A function that announces stages. Its failure loses nothing: the sweeper announces again."""
+def job_signature(app: Celery, hint: JobHint) -> Signature:
+    """No time limits: jobs run in threads, which know none; what they wait for has its own."""
+    name = JOB_TASK[hint.kind]
+    return app.signature(
+        name.value,
+        kwargs={"job_id": str(hint.job_id)},
+        immutable=True,
+        queue=ROUTES[name].value,
+        priority=MESSAGE_PRIORITY[hint.priority],
+    )
 
-    def send(hints: Iterable[Hint]) -> None:
+
+def make_send(app: Celery) -> Callable[[Iterable[AnyHint]], None]:
+    """A function that announces stages and jobs. Its failure loses nothing: the sweeper tells again."""
+
+    def send(hints: Iterable[AnyHint]) -> None:
         for hint in hints:
             try:
-                first, *rest = (signature(app, hint, stage) for stage in hint.stages)
-                (chain(first, *rest) if rest else first).apply_async()
+                _message(app, hint).apply_async()
             except OperationalError as error:
-                log.warning("hint_not_sent", call_id=str(hint.call_id), error=type(error).__name__)
+                about = hint.job_id if isinstance(hint, JobHint) else hint.call_id
+                log.warning("hint_not_sent", about=str(about), error=type(error).__name__)
 
     return send
+
+
+def _message(app: Celery, hint: AnyHint) -> Signature:
+    if isinstance(hint, JobHint):
+        return job_signature(app, hint)
+    first, *rest = (signature(app, hint, stage) for stage in hint.stages)
+    return chain(first, *rest) if rest else first
+
+
+def make_read_ahead(app: Celery) -> Callable[[UUID], None]:
+    """A function that has the engine read the turns of a conversation that came so far.
+
+    It only saves time later: a message that is lost, or too old to be of use, is no loss.
+    """
+
+    def read_ahead(conversation_id: UUID) -> None:
+        name = TaskName.READ_AHEAD
+        message = app.signature(
+            name.value,
+            kwargs={"conversation_id": str(conversation_id)},
+            immutable=True,
+            queue=ROUTES[name].value,
+            priority=MESSAGE_PRIORITY[Priority.LOW],
+            expires=READ_AHEAD_EXPIRES_S,
+        )
+        try:
+            message.apply_async()
+        except OperationalError as error:
+            log.warning("not_read_ahead", error=type(error).__name__)
+
+    return read_ahead

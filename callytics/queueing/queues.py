@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from callytics.domain.job import Priority
+from callytics.domain.jobs import JOBS, JobKind
 from callytics.domain.stages import SPECS, Queue, Stage
 
 
@@ -17,14 +18,30 @@ class TaskName(StrEnum):
     PUNCTUATE = "callytics.punctuate"
     SENTIMENT = "callytics.sentiment"
     SUMMARIZE = "callytics.summarize"
+    QUICK_SUMMARY = "callytics.quick_summary"
+    READ_AHEAD = "callytics.read_ahead"
+    ANALYSE = "callytics.analyse"
+    CALL_ENDED = "callytics.call_ended"
+    DELIVER = "callytics.deliver"
+    CLOSE_BATCHES = "callytics.close_batches"
     SWEEP = "callytics.sweep"
     TIDY = "callytics.tidy"
 
 
 STAGE_TASK: Mapping[Stage, TaskName] = {stage: TaskName[stage.name] for stage in Stage}
 
+JOB_TASK: Mapping[JobKind, TaskName] = {
+    JobKind.QUICK_SUMMARY: TaskName.QUICK_SUMMARY,
+    JobKind.ANALYSIS: TaskName.ANALYSE,
+    JobKind.CALL_ENDED: TaskName.CALL_ENDED,
+    JobKind.DELIVERY: TaskName.DELIVER,
+}
+
 ROUTES: Mapping[TaskName, Queue] = {
     **{STAGE_TASK[stage]: spec.queue for stage, spec in SPECS.items()},
+    **{JOB_TASK[kind]: spec.queue for kind, spec in JOBS.items()},
+    TaskName.READ_AHEAD: Queue.SLM,
+    TaskName.CLOSE_BATCHES: Queue.CONTROL,
     TaskName.SWEEP: Queue.CONTROL,
     TaskName.TIDY: Queue.CONTROL,
 }

@@ -9,6 +9,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session
 
 from callytics.db.audio_purges import AudioPurges
+from callytics.db.batches import AnalysisResults
 from callytics.db.calls import CallFilter, Calls
 from callytics.db.models import Call, Summary
 from callytics.db.stage_runs import StageRuns
@@ -25,7 +26,7 @@ from callytics.errors import (
 )
 from callytics.ports import AudioStore, call_folder
 from callytics.services import speakers
-from callytics.services.stage import Hint, advance
+from callytics.services.stage import AnyHint, advance
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,7 @@ def cancel(session: Session, client_id: UUID, call_id: UUID) -> None:
     advance(session, call)
 
 
-def rerun(session: Session, client_id: UUID, call_id: UUID, start: Stage) -> Sequence[Hint]:
+def rerun(session: Session, client_id: UUID, call_id: UUID, start: Stage) -> Sequence[AnyHint]:
     """Do `start` and all that rests on it again; the hints to send.
 
     Stages that are not done for another reason (failed, cancelled) are tried again with them, so that a
@@ -72,7 +73,7 @@ def rerun(session: Session, client_id: UUID, call_id: UUID, start: Stage) -> Seq
 
 def correct_speakers(
     session: Session, client_id: UUID, call_id: UUID, roles: Mapping[str, Role] | None
-) -> Sequence[Hint]:
+) -> Sequence[AnyHint]:
     """Give the speakers `roles`, or, if None, agent and customer each other's; the hints to send.
 
     Roles, metrics and sentiment of each role are right at once; the summary, whose words name the
@@ -110,6 +111,7 @@ def lock_finished(session: Session, client_id: UUID, call_id: UUID) -> Call:
 def delete(session: Session, client_id: UUID, call_id: UUID) -> None:
     """Delete the call's rows, whatever its state; after the commit `delete_audio`."""
     call = Calls(session).lock_owned(client_id, call_id)
+    AnalysisResults(session).forget_calls(call.id)
     AudioPurges(session).add(call_folder(call.id))
     Calls(session).delete(call.id)
 

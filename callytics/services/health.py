@@ -7,13 +7,21 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from callytics.db.heartbeats import Heartbeats
+from callytics.db.jobs import Jobs, OpenJobs
 from callytics.db.models import WorkerHeartbeat
 from callytics.db.stage_stats import OpenStages, StageStats
+from callytics.domain.jobs import JOBS, kinds_of
 from callytics.domain.stages import PIPELINE, SPECS, Queue, Stage, StageStatus
 from callytics.settings import ModelsSettings
 
 SERVING = frozenset({"ready", "failed"})
 """States in which a worker takes messages; a failed one does so on the queues whose models loaded."""
+
+FAST_QUEUES = tuple(dict.fromkeys(spec.queue for spec in PIPELINE))
+"""What the analysis of a call goes through."""
+
+QUEUES = tuple(dict.fromkeys([*FAST_QUEUES, *(spec.queue for spec in JOBS.values())]))
+"""All queues whose work stands in rows."""
 
 MODEL_STAGES = tuple(stage for stage in Stage if stage.value in ModelsSettings.model_fields)
 
@@ -41,12 +49,13 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        return all(queue.ready for queue in self.queues.values())
+        """Whether a call that is submitted now finds every model that its analysis needs."""
+        return not self.missing
 
     @property
     def missing(self) -> Sequence[Queue]:
-        """Queues that nobody takes messages from."""
-        return [name for name, queue in self.queues.items() if not queue.ready]
+        """Queues of the analysis of calls that nobody takes messages from."""
+        return [name for name in FAST_QUEUES if not self.queues[name].ready]
 
     def reason(self) -> str:
         """What a person needs to know who has to wait."""
@@ -60,19 +69,23 @@ class Readiness:
 
 def readiness(session: Session) -> Readiness:
     workers = Heartbeats(session).fresh()
-    open_stages = StageStats(session).open()
-    queues = dict.fromkeys(spec.queue for spec in PIPELINE)
+    entries: list[tuple[Queue, OpenStages | OpenJobs]] = [
+        *((SPECS[entry.stage].queue, entry) for entry in StageStats(session).open()),
+        *((JOBS[entry.kind].queue, entry) for entry in Jobs(session).open()),
+    ]
     return Readiness(
-        queues={queue: _queue_health(queue, workers, open_stages) for queue in queues},
+        queues={
+            queue: _queue_health(queue, workers, [entry for at, entry in entries if at is queue])
+            for queue in QUEUES
+        },
         models={stage: _model_state(stage, workers) for stage in MODEL_STAGES},
     )
 
 
 def _queue_health(
-    queue: Queue, workers: Sequence[WorkerHeartbeat], open_stages: Sequence[OpenStages]
+    queue: Queue, workers: Sequence[WorkerHeartbeat], here: Sequence[OpenStages | OpenJobs]
 ) -> QueueHealth:
     serving = [worker for worker in workers if queue.value in worker.queues]
-    here = [entry for entry in open_stages if SPECS[entry.stage].queue is queue]
     queued = [entry for entry in here if entry.status is StageStatus.QUEUED]
     return QueueHealth(
         workers=len(serving),
@@ -84,8 +97,9 @@ def _queue_health(
 
 
 def _takes_messages(worker: WorkerHeartbeat, queue: Queue) -> bool:
-    stages = (spec.stage.value for spec in PIPELINE if spec.queue is queue)
-    said = (worker.models[stage] for stage in stages if stage in worker.models)
+    names = [spec.stage.value for spec in PIPELINE if spec.queue is queue]
+    names += [JOBS[kind].model or "" for kind in kinds_of([queue])]
+    said = (worker.models[name] for name in names if name in worker.models)
     return worker.state in SERVING and all(model.get("status") == "ready" for model in said)
 
 

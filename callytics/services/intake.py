@@ -6,7 +6,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import structlog
@@ -23,11 +22,11 @@ from callytics.errors import (
     AudioTooLargeError,
     EmptyAudioError,
     IdempotencyKeyReusedError,
-    InvalidRequestError,
     NotAudioError,
 )
 from callytics.ports import INCOMING, AudioStore, UploadStore, call_folder
-from callytics.services.stage import Hint, advance
+from callytics.services.delivery import check_callback_url
+from callytics.services.stage import AnyHint, advance
 from callytics.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -44,6 +43,7 @@ class CallOptions:
     hotwords: tuple[str, ...] = ()
     channels: Mapping[str, int] | None = None
     stages: tuple[Stage, ...] = EVERY_STAGE
+    analyse: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -81,7 +81,7 @@ class Accepted:
     """The call, and what the broker is to be told of it (nothing if it was there before)."""
 
     call_id: UUID
-    hints: Sequence[Hint] = ()
+    hints: Sequence[AnyHint] = ()
 
 
 def store_audio(store: AudioStore, chunks: Iterable[bytes], *, max_bytes: int) -> StoredAudio:
@@ -113,7 +113,8 @@ def submit(
 ) -> Accepted:
     """Make the call's rows and give it its audio; the same request under the same key makes one call."""
     try:
-        _check_callback_url(submission.options.callback_url, settings)
+        if submission.options.callback_url is not None:
+            check_callback_url(submission.options.callback_url, settings.callbacks)
         ttl = timedelta(hours=settings.api.idempotency_ttl_h)
         try:
             return _accept(sessions, store, submission, ttl)
@@ -144,7 +145,7 @@ def _accept(
         call = _add_call(session, call_id, submission)
         key = submission.idempotency_key
         if key is not None and not IdempotencyKeys(session).claim(
-            submission.client_id, key, submission.fingerprint(), call.id
+            submission.client_id, key, submission.fingerprint(), call_id=call.id
         ):
             raise _KeyTakenError
         hints = advance(session, call)
@@ -179,6 +180,7 @@ def _add_call(session: Session, call_id: UUID, submission: Submission) -> Call:
         channels=dict(options.channels) if options.channels else None,
         stages=[stage.value for stage in stages],
         callback_url=options.callback_url,
+        analyse=options.analyse,
         details=dict(options.metadata),
         **_audio_columns(call_id, submission.source),
     )
@@ -200,25 +202,6 @@ def _audio_columns(call_id: UUID, source: StoredAudio | str) -> dict[str, Any]:
         "audio_bytes": source.size_bytes,
         "audio_sha256": source.sha256,
     }
-
-
-def _check_callback_url(url: str | None, settings: Settings) -> None:
-    """Its address is checked when the callback is delivered; here only what can never become right."""
-    if url is None:
-        return
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 (raises where it is no number)
-    except ValueError:
-        parts = urlsplit("")
-    allowed = parts.scheme == "https" or (
-        parts.scheme == "http"
-        and (parts.hostname or "") in {host.lower() for host in settings.audio.allowed_hosts}
-    )
-    if not (allowed and parts.hostname and parts.username is None):
-        raise InvalidRequestError(
-            "`callback_url` must be an https address without a user name or password."
-        )
 
 
 class _Meter:

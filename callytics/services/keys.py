@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -99,6 +100,14 @@ def sign(session: Session, cipher: MultiFernet, *, name: str, now_s: float) -> s
     if not live or client.disabled_at:
         raise InvalidBoundKeyError("The client is disabled or has no live secret.")
     return bound_key.make(name, live[0], now_s=now_s)
+
+
+def live_secrets(session: Session, cipher: MultiFernet, client_id: UUID) -> list[str]:
+    """What goes out to the client is signed with each of these; newest first, none if it is disabled."""
+    client = session.get_one(Client, client_id)
+    if client.disabled_at:
+        return []
+    return _decrypted(cipher, Clients(session).live_secrets(client_id))
 
 
 def authenticate(

@@ -6,28 +6,25 @@
 - then the broker is told. A death at any line leaves a row that the sweeper finds (upkeep.py).
 """
 
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from threading import Event, Thread
 from time import monotonic
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
-from callytics.db.models import Call
+from callytics.db.jobs import Jobs
+from callytics.db.models import Call, CallEnding
 from callytics.db.stage_runs import StageRuns
-from callytics.domain.job import FINISHED, Priority, status_of
+from callytics.domain.job import FINISHED, JobStatus, Priority, status_of
+from callytics.domain.jobs import JobKind
 from callytics.domain.stages import (
     SPECS,
     Stage,
@@ -44,11 +41,11 @@ from callytics.errors import (
 )
 from callytics.logs import where
 from callytics.ports import AudioStore, Computed, Progress
+from callytics.services.job_work import JobHint, JobWork
+from callytics.services.lease import Lease, retry_delay, while_database_returns
 from callytics.settings import PipelineSettings
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 
 class StageWork(Protocol):
@@ -83,6 +80,9 @@ class Hint:
         return SPECS[stage].time_limit(self.duration_s)
 
 
+AnyHint: TypeAlias = Hint | JobHint
+
+
 class Outcome(StrEnum):
     DONE = "done"
     ALREADY_DONE = "already_done"
@@ -105,28 +105,31 @@ class StageContext:
     sessions: sessionmaker[Session]
     works: Mapping[Stage, StageWork]
     store: AudioStore
-    send: Callable[[Iterable[Hint]], None]
+    send: Callable[[Iterable[AnyHint]], None]
     worker: str
     exclusive: bool = True
     """This worker runs one stage at a time."""
     settings: PipelineSettings = field(default_factory=PipelineSettings)
+    jobs: Mapping[JobKind, JobWork] = field(default_factory=dict)
+    read_ahead: Callable[[UUID], None] = lambda _conversation_id: None
+    """Has the engine read a conversation that goes on; a worker without the model does nothing."""
 
 
 def run_stage(context: StageContext, stage: Stage, call_id: UUID) -> Outcome:
     """Run `stage` of the call if it is due and nobody else does. Safe to call twice, or twice at once."""
     work = context.works[stage]
     bound = log.bind(call_id=str(call_id), stage=stage.value, worker=context.worker)
-    claim = _while_database_returns(lambda: _claim(context, work, call_id))
+    claim = while_database_returns(lambda: _claim(context, work, call_id))
     if not isinstance(claim, Claim):
         return claim
     bound = bound.bind(attempt=claim.attempt)
     started = monotonic()
     try:
-        with Lease(context, stage, claim) as lease:
+        with _lease(context, stage, claim) as lease:
             computed = work.compute(claim.inputs, lease.progress)
-        hints = _while_database_returns(lambda: _record(context, work, claim, computed))
+        hints = while_database_returns(lambda: _record(context, work, claim, computed))
     except StageAbandonedError:
-        stored = _while_database_returns(lambda: _recorded_already(context, stage, claim))
+        stored = while_database_returns(lambda: _recorded_already(context, stage, claim))
         if stored is None:
             bound.info("stage_abandoned", seconds=round(monotonic() - started, 3))
             return Outcome.ABANDONED
@@ -152,6 +155,17 @@ class Claim:
     inputs: Any
 
 
+def _lease(context: StageContext, stage: Stage, claim: Claim) -> Lease:
+    lease_s = context.settings.lease_s
+
+    def renew(session: Session, share: float | None) -> bool:
+        return StageRuns(session).renew(
+            claim.call_id, stage, claim.attempt, timedelta(seconds=lease_s), share
+        )
+
+    return Lease(context.sessions, lease_s, renew, name=stage.value)
+
+
 def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Outcome:
     with unit_of_work(context.sessions) as session:
         claimed = StageRuns(session).claim(
@@ -170,7 +184,7 @@ def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Out
 
 def _record(
     context: StageContext, work: StageWork, claim: Claim, computed: Computed
-) -> Sequence[Hint]:
+) -> Sequence[AnyHint]:
     """Store the result and queue what became ready; what the broker is to be told.
 
     Raises StageAbandonedError, and stores nothing, if the claim is no longer the latest.
@@ -188,7 +202,9 @@ def _record(
         return advance(session, call, statuses=statuses, after=work.stage, relaxed=True)
 
 
-def _recorded_already(context: StageContext, stage: Stage, claim: Claim) -> Sequence[Hint] | None:
+def _recorded_already(
+    context: StageContext, stage: Stage, claim: Claim
+) -> Sequence[AnyHint] | None:
     """The hints of a result that we stored in a commit whose answer was lost; None if we did not."""
     with unit_of_work(context.sessions) as session:
         call = Calls(session).lock_or_none(claim.call_id)
@@ -204,7 +220,7 @@ def advance(
     statuses: Mapping[Stage, StageStatus] | None = None,
     after: Stage | None = None,
     relaxed: bool = False,
-) -> Sequence[Hint]:
+) -> Sequence[AnyHint]:
     """Queue the stages whose needs are done, bring the call's status up to date.
 
     Returns the hints to send after the commit. What the chain of `after` carries on to by itself is
@@ -222,7 +238,24 @@ def advance(
         call, ready=ready, status=status, relaxed=relaxed and status not in FINISHED
     )
     carried = next_in_chain(after, statuses) if after else None
-    return [hint_for(call, stage) for stage in ready if stage is not carried]
+    told = [_tell_of_end(session, call)] if status in TOLD and _is_to_be_told(call) else []
+    return [*told, *(hint_for(call, stage) for stage in ready if stage is not carried)]
+
+
+TOLD = frozenset({JobStatus.COMPLETED, JobStatus.FAILED})
+"""Ends that a client is told of; that it cancelled a call it knows."""
+
+
+def _is_to_be_told(call: Call) -> bool:
+    return call.analyse or call.callback_url is not None
+
+
+def _tell_of_end(session: Session, call: Call) -> JobHint:
+    """Have somebody see to what follows, in the transaction that ends the call (call_ending.py)."""
+    job = Jobs(session).add(JobKind.CALL_ENDED, priority=call.priority)
+    session.add(CallEnding(id=job.id, call_id=call.id))
+    session.flush()
+    return JobHint.of(job)
 
 
 def hint_for(call: Call, stage: Stage) -> Hint:
@@ -235,25 +268,20 @@ def hint_for(call: Call, stage: Stage) -> Hint:
     )
 
 
-def retry_delay(attempt: int, settings: PipelineSettings) -> timedelta:
-    """Wait before the attempt after `attempt`: doubling, capped, with full jitter on its upper half."""
-    ceiling = min(settings.retry_max_s, settings.retry_base_s * 2 ** (attempt - 1))
-    return timedelta(seconds=ceiling * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
-
-
 def _fail(
     context: StageContext, stage: Stage, claim: Claim, error: CallyticsError, bound: Any
 ) -> Outcome:
     """Close the attempt with a problem: try again later, or give up."""
 
-    def close() -> Outcome:
+    def close() -> tuple[Outcome, Sequence[AnyHint]]:
         with unit_of_work(context.sessions) as session:
             call = Calls(session).lock_or_none(claim.call_id)
             if call is None:
-                return Outcome.ABANDONED
+                return Outcome.ABANDONED, []
             return close_attempt(session, call, stage, claim.attempt, error, context.settings)
 
-    outcome = _while_database_returns(close)
+    outcome, hints = while_database_returns(close)
+    context.send(hints)
     bound.warning("stage_failed", code=error.code, outcome=outcome.value)
     return outcome
 
@@ -265,77 +293,14 @@ def close_attempt(
     attempt: int,
     error: CallyticsError,
     settings: PipelineSettings,
-) -> Outcome:
-    """Queue the stage again if `error` is worth another try and one is left, else fail it."""
+) -> tuple[Outcome, Sequence[AnyHint]]:
+    """Queue the stage again if `error` is worth another try and one is left, else fail it.
+
+    What became of it, and the hints to send.
+    """
     delay = retry_delay(attempt, settings) if isinstance(error, RetryableStageError) else None
     status = StageRuns(session).fail(call.id, stage, attempt, error, retry_after=delay)
     if status is None:
-        return Outcome.ABANDONED
-    advance(session, call)
-    return Outcome.RETRY if status is StageStatus.QUEUED else Outcome.FAILED
-
-
-class Lease:
-    """Keeps a claim alive while its stage computes, and notices when it is lost."""
-
-    TICK_S = 2.0
-
-    def __init__(self, context: StageContext, stage: Stage, claim: Claim) -> None:
-        self._context = context
-        self._stage = stage
-        self._claim = claim
-        self._share: float | None = None
-        self._lost = Event()
-        self._over = Event()
-        self._thread = Thread(target=self._run, name=f"lease-{stage.value}", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-
-    def progress(self, share: float) -> None:
-        """Note that `share` (0..1) is done; raises StageAbandonedError once the claim is lost."""
-        self._share = share
-        if self._lost.is_set():
-            raise StageAbandonedError
-
-    def _run(self) -> None:
-        lease_s = self._context.settings.lease_s
-        while not self._over.wait(min(self.TICK_S, lease_s / 3)):
-            try:
-                with unit_of_work(self._context.sessions, durable=False) as session:
-                    held = StageRuns(session).renew(
-                        self._claim.call_id,
-                        self._stage,
-                        self._claim.attempt,
-                        timedelta(seconds=lease_s),
-                        self._share,
-                    )
-            except SQLAlchemyError as error:
-                # The model goes on: whether the claim still held is decided when it is recorded.
-                log.warning("lease_not_renewed", error=type(error).__name__)
-                continue
-            if not held:
-                self._lost.set()
-                return
-
-
-def _while_database_returns(action: Callable[[], T]) -> T:
-    """Run `action`, again while PostgreSQL restarts: a result that took an hour is not thrown away."""
-    for attempt in Retrying(
-        retry=retry_if_exception_type(OperationalError),
-        stop=stop_after_delay(60),
-        wait=wait_random_exponential(multiplier=0.1, max=3),
-        reraise=True,
-    ):
-        with attempt:
-            result = action()
-    return result
+        return Outcome.ABANDONED, []
+    hints = advance(session, call)
+    return (Outcome.RETRY if status is StageStatus.QUEUED else Outcome.FAILED), hints

@@ -1,6 +1,9 @@
-"""A checked summary out of a chat model: ask, judge, ask once more with the reasons, else quote."""
+"""A checked summary out of a chat model: ask, judge, ask once more with the reasons, else quote.
 
-from collections.abc import Iterator, Mapping, Sequence
+A conversation that goes on can be read ahead: its summary then only needs to be written.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
@@ -11,11 +14,15 @@ from callytics.domain.excerpt import Line, telling
 from callytics.domain.summary import Draft
 from callytics.domain.summary_checks import Check
 from callytics.domain.summary_wording import of as wording_of
+from callytics.errors import ModelUnavailableError
 from callytics.ports import ChatAnswer, ChatModel
 
 TRIES = 2
 RETRY_TEMPERATURE = 0.5
 """The second answer is to be another one."""
+
+LEAST_TIMEOUT_S = 0.01
+"""Clients take a timeout of nothing for none at all."""
 
 
 class Source(StrEnum):
@@ -29,12 +36,17 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SummaryOptions:
-    """How a summary is asked for; `input_chars` is how much of the conversation is read."""
+    """How a summary is asked for.
 
-    max_tokens: int = 60
+    `input_chars` is how much is read of a conversation that comes as a whole, `ahead_chars` of one
+    that is read while it goes on; both must fit into the model's context, at up to two tokens each.
+    """
+
+    max_tokens: int = 50
     temperature: float = 0.1
     timeout_s: float = 120
     input_chars: int = 300
+    ahead_chars: int = 1500
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "SummaryOptions":
@@ -44,13 +56,17 @@ class SummaryOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedSummary:
-    """A summary that may be shown. `failed` names what was wrong with each answer that was not."""
+    """A summary that may be shown. `failed` names what was wrong with each answer that was not.
+
+    Tokens and `seconds` are those of all answers together.
+    """
 
     text: str
     source: Source
     seconds: float = 0.0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
     failed: tuple[tuple[Check, ...], ...] = field(default=())
 
     @property
@@ -63,12 +79,35 @@ class CheckedSummary:
         }
 
 
-def summarise(
+def read_ahead(
     model: ChatModel, lines: Sequence[Line], language: str | None, options: SummaryOptions
+) -> None:
+    """Have the server read a conversation as far as it went, for `summarise(..., ahead=True)`.
+
+    The server's prefix cache keeps it. Raises ModelUnavailableError.
+    """
+    if telling(lines):
+        messages = summary.prompt(lines, language, options.ahead_chars, ahead=True)
+        # One token: not every server takes a request for none.
+        model.complete(messages, max_tokens=1, temperature=0.0, timeout_s=options.timeout_s)
+
+
+def summarise(
+    model: ChatModel,
+    lines: Sequence[Line],
+    language: str | None,
+    options: SummaryOptions,
+    *,
+    ahead: bool = False,
+    deadline: float | None = None,
+    clock: Callable[[], float] = monotonic,
 ) -> CheckedSummary:
     """One sentence that says what was asked and what was done.
 
-    No model runs where nobody spoke, or only to greet. Raises ModelUnavailableError.
+    `ahead`: the conversation was read with `read_ahead`, up to its last turns at least. `deadline` is
+    in seconds of `clock`: no second answer is asked for that would come later, judged by what
+    the first one took. No model runs where nobody spoke, or only to greet. Raises
+    ModelUnavailableError, for a first answer that does not come in time too.
     """
     lines = [line for line in lines if line.text.strip()]
     wording = wording_of(language)
@@ -76,10 +115,12 @@ def summarise(
         return CheckedSummary(text=wording.no_speech, source=Source.NOTHING)
     if not telling(lines):
         return CheckedSummary(text=wording.no_matter, source=Source.NOTHING)
-    started = monotonic()
+    started = clock()
     answers: list[ChatAnswer] = []
     failed: list[tuple[Check, ...]] = []
-    for answer, draft in _drafts(model, lines, language, options):
+    for answer, draft in _drafts(
+        model, lines, language, options, ahead=ahead, deadline=deadline, clock=clock
+    ):
         answers.append(answer)
         if not draft.failed:
             break
@@ -88,26 +129,46 @@ def summarise(
     return CheckedSummary(
         text=draft.text if passed else summary.quoted(lines, language),
         source=Source.MODEL if passed else Source.QUOTES,
-        seconds=round(monotonic() - started, 3),
+        seconds=round(clock() - started, 3),
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),
+        cached_tokens=sum(answer.cached_tokens for answer in answers),
         failed=tuple(failed),
     )
 
 
 def _drafts(
-    model: ChatModel, lines: Sequence[Line], language: str | None, options: SummaryOptions
+    model: ChatModel,
+    lines: Sequence[Line],
+    language: str | None,
+    options: SummaryOptions,
+    *,
+    ahead: bool,
+    deadline: float | None,
+    clock: Callable[[], float],
 ) -> Iterator[tuple[ChatAnswer, Draft]]:
-    """The model's answers, each asked for only when the one before is not taken."""
-    messages = summary.prompt(lines, language, options.input_chars)
+    """The model's answers, each asked for only when the one before is not taken and there is time."""
+    limit = options.ahead_chars if ahead else options.input_chars
+    messages = summary.prompt(lines, language, limit, ahead=ahead)
     asked, temperature = messages, options.temperature
+    took: float | None = None
     for _ in range(TRIES):
-        answer = model.complete(
-            asked,
-            max_tokens=options.max_tokens,
-            temperature=temperature,
-            timeout_s=options.timeout_s,
-        )
+        started = clock()
+        left = options.timeout_s if deadline is None else min(options.timeout_s, deadline - started)
+        if took is not None and took > left:
+            return
+        try:
+            answer = model.complete(
+                asked,
+                max_tokens=options.max_tokens,
+                temperature=temperature,
+                timeout_s=max(left, LEAST_TIMEOUT_S),
+            )
+        except ModelUnavailableError:
+            if took is None or deadline is None:
+                raise
+            return
+        took = clock() - started
         finished = answer.finish_reason == "stop"
         draft = summary.read(answer.text, lines, messages, language, finished=finished)
         yield answer, draft

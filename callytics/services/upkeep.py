@@ -13,12 +13,17 @@ from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.idempotency import IdempotencyKeys
+from callytics.db.jobs import Jobs
 from callytics.db.stage_runs import StageRuns
-from callytics.domain.stages import Stage
+from callytics.domain.jobs import JobKind
+from callytics.domain.stages import Stage, StageStatus
 from callytics.errors import WorkerLostError
 from callytics.ports import INCOMING, AudioStore
-from callytics.services.stage import Hint, close_attempt, hint_for
-from callytics.settings import PipelineSettings
+from callytics.services import job, quick_summary
+from callytics.services.endings import follow_up
+from callytics.services.job_work import JobHint
+from callytics.services.stage import AnyHint, close_attempt, hint_for
+from callytics.settings import PipelineSettings, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +32,7 @@ SWEEP_LIMIT = 500
 """Rows a sweep takes at most, so that it ends before the next one starts."""
 
 
-def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequence[Hint]:
+def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequence[AnyHint]:
     """Take leases that ran out from their workers, find what the broker forgot.
 
     Returns the hints to send after the commit; none if another sweeper is at work.
@@ -36,15 +41,21 @@ def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequen
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             return []
         lapsed = StageRuns(session).lapsed(SWEEP_LIMIT)
+        lapsed_jobs = Jobs(session).lapsed(SWEEP_LIMIT)
+    hints: list[AnyHint] = []
     for call_id, stage, attempt in lapsed:
-        _close_lapsed(sessions, settings, call_id, stage, attempt)
+        hints += _close_lapsed(sessions, settings, call_id, stage, attempt)
+    for job_id, kind, attempt in lapsed_jobs:
+        hints += _close_lapsed_job(sessions, settings, job_id, kind, attempt)
     with unit_of_work(sessions) as session:
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
-            return []
+            return hints
         overdue = StageRuns(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
-        hints = [hint_for(Calls(session).get(call_id), stage) for call_id, stage in overdue]
-    if lapsed or hints:
-        log.info("swept", leases_lapsed=len(lapsed), hints_sent=len(hints))
+        hints += [hint_for(Calls(session).get(call_id), stage) for call_id, stage in overdue]
+        overdue_jobs = Jobs(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
+        hints += [JobHint.of(found) for found in overdue_jobs]
+    if lapsed or lapsed_jobs or hints:
+        log.info("swept", leases_lapsed=len(lapsed) + len(lapsed_jobs), hints_sent=len(hints))
     return hints
 
 
@@ -54,19 +65,38 @@ def _close_lapsed(
     call_id: UUID,
     stage: Stage,
     attempt: int,
-) -> None:
+) -> Sequence[AnyHint]:
     """One call a transaction, its row locked first as everywhere."""
     with unit_of_work(sessions) as session:
         call = Calls(session).lock_or_none(call_id)
-        if call is not None and StageRuns(session).has_lapsed(call_id, stage, attempt):
-            close_attempt(session, call, stage, attempt, WorkerLostError(), settings)
+        if call is None or not StageRuns(session).has_lapsed(call_id, stage, attempt):
+            return []
+        _outcome, hints = close_attempt(session, call, stage, attempt, WorkerLostError(), settings)
+        return hints
 
 
-def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[Hint]:
+def _close_lapsed_job(
+    sessions: sessionmaker[Session],
+    settings: PipelineSettings,
+    job_id: UUID,
+    kind: JobKind,
+    attempt: int,
+) -> Sequence[JobHint]:
+    with unit_of_work(sessions) as session:
+        found = Jobs(session).lock(job_id)
+        if found is None or found.attempt != attempt or not Jobs(session).has_lapsed(job_id):
+            return []
+        status, hints = job.close_attempt(session, found, WorkerLostError(), settings)
+    ended = status is not StageStatus.QUEUED
+    return [*hints, *(follow_up(sessions, kind, job_id) if ended else ())]
+
+
+def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[AnyHint]:
     """Queue again what `worker` has in hand and will not finish; the hints to send."""
     with unit_of_work(sessions) as session:
         returned = StageRuns(session).hand_back(worker)
-        return [hint_for(Calls(session).get(call_id), stage) for call_id, stage in returned]
+        hints = [hint_for(Calls(session).get(call_id), stage) for call_id, stage in returned]
+        return [*hints, *map(JobHint.of, Jobs(session).hand_back(worker))]
 
 
 ABANDONED_UPLOAD = timedelta(days=1)
@@ -75,12 +105,13 @@ LAST_WRITE = timedelta(hours=1)
 """So long after a call was deleted no stage writes to its audio any more: its lease or its time is over."""
 
 
-def tidy(sessions: sessionmaker[Session], store: AudioStore, idempotency_ttl: timedelta) -> None:
+def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings) -> None:
     """Finish deletions that were cut short, drop what nobody will ask for again. Safe to repeat."""
     with unit_of_work(sessions) as session:
         prefixes = AudioPurges(session).older_than(LAST_WRITE)
         Heartbeats(session).forget(LOST_WORKER)
-        IdempotencyKeys(session).prune(idempotency_ttl)
+        IdempotencyKeys(session).prune(timedelta(hours=settings.api.idempotency_ttl_h))
+        quick_summary.tidy(session, timedelta(hours=settings.quick_summary.keep_h))
     for prefix in prefixes:
         store.delete_prefix(prefix)
         with unit_of_work(sessions) as session:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.models import Call, Summary
 from callytics.db.turns import Turns
 from callytics.domain.audio import Attribution, PreparedAudio, PreparedChannel
+from callytics.domain.jobs import JobKind
 from callytics.domain.sentiment import of_call
 from callytics.domain.serial import to_json
 from callytics.domain.stages import Stage
@@ -24,7 +27,9 @@ from callytics.domain.transcript import (
     Word,
 )
 from callytics.ports import Computed, ModelInfo, Progress
-from callytics.services.stage import Hint, StageContext, run_stage
+from callytics.services.job import run_job
+from callytics.services.job_work import JobHint, JobWork
+from callytics.services.stage import AnyHint, Hint, StageContext, run_stage
 from callytics.services.stages.merge import Merge
 from tests.support.calls import FakeWork, NoStore
 
@@ -136,6 +141,8 @@ class Pipeline:
 
     sessions: sessionmaker[Session]
     hints: list[Hint] = field(default_factory=list)
+    job_hints: list[JobHint] = field(default_factory=list)
+    jobs: dict[JobKind, JobWork] = field(default_factory=dict)
     works: dict[Stage, FakeWork] = field(
         default_factory=lambda: {
             **{stage: FakeWork(stage) for stage in Stage},
@@ -148,27 +155,34 @@ class Pipeline:
         }
     )
 
-    def send(self, hints: Iterable[Hint]) -> None:
-        self.hints.extend(hints)
+    def send(self, hints: Iterable[AnyHint]) -> None:
+        for hint in hints:
+            if isinstance(hint, JobHint):
+                self.job_hints.append(hint)
+            else:
+                self.hints.append(hint)
 
     def run(self) -> None:
-        """Follow all hints to their end."""
+        """Follow all hints to their end; those of jobs that this pipeline does not do stay."""
         while self.hints:
             hint = self.hints.pop(0)
             for stage in hint.stages:
                 self.run_stage(stage, hint.call_id)
+        while told := next((one for one in self.job_hints if one.kind in self.jobs), None):
+            self.job_hints.remove(told)
+            run_job(self.context(), told.kind, told.job_id)
 
     def run_stage(self, stage: Stage, call_id: UUID) -> None:
-        run_stage(
-            StageContext(
-                sessions=self.sessions,
-                works=self.works,
-                store=NoStore(),
-                send=self.send,
-                worker="test",
-            ),
-            stage,
-            call_id,
+        run_stage(self.context(), stage, call_id)
+
+    def context(self) -> StageContext:
+        return StageContext(
+            sessions=self.sessions,
+            works=self.works,
+            store=NoStore(),
+            send=self.send,
+            worker="test",
+            jobs=self.jobs,
         )
 
     def fail(self, stage: Stage, error: Exception) -> None:
@@ -187,3 +201,27 @@ class Pipeline:
 
     def succeed(self, stage: Stage) -> None:
         self.works[stage].action = lambda _progress: None
+
+
+class Workers:
+    """Follows every hint that the API sends, in a thread, until it is stopped."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._sent: SimpleQueue[list[AnyHint] | None] = SimpleQueue()
+        self._thread = Thread(target=self._work)
+
+    def send(self, hints: Iterable[AnyHint]) -> None:
+        self._sent.put(list(hints))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._sent.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (hints := self._sent.get()) is not None:
+            self._pipeline.send(hints)
+            self._pipeline.run()

@@ -2,18 +2,29 @@
 
 import os
 import signal
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
+from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.db.models import Call
+from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage
-from callytics.ports import AudioStore, Computed, Model, ModelInfo, Progress
+from callytics.ports import AudioStore, ChatModel, Computed, Model, ModelInfo, Progress
+from callytics.services import keys
+from callytics.services.batch_items import AnalysisWork
+from callytics.services.call_ending import CallEndedWork
+from callytics.services.delivery import DeliveryWork
+from callytics.services.job_work import JobWork
+from callytics.services.quick_summary import AheadReader, QuickSummaryWork
 from callytics.services.stage import StageWork
 from callytics.settings import Settings
 from tests.support.calls import NoStore
+from tests.support.chat import ScriptedChat, usual
 
 
 class ScriptedWork:
@@ -65,12 +76,40 @@ class ScriptedWorks:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def needs_model(self, stage: Stage) -> bool:
-        return stage is Stage.DIARIZE
+    def needs_model(self, name: str) -> bool:
+        return name in {Stage.DIARIZE, "analyse"}
 
-    def load(self, stage: Stage) -> Model:
+    def load(self, name: str) -> Model:
         sleep(float(os.environ.get("CALLYTICS_TEST_LOAD_S", "0")))
-        return ScriptedModel()
+        return ScriptedModel() if name == Stage.DIARIZE else ScriptedChat(slowly)
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
         return ScriptedWork(stage)
+
+    def make_job(self, kind: JobKind, model: Model | None) -> JobWork:
+        """The real works, with models that answer at once."""
+        settings = self._settings
+        makers: Mapping[JobKind, Callable[[], JobWork]] = {
+            JobKind.QUICK_SUMMARY: lambda: QuickSummaryWork(
+                ScriptedChat(), settings.models.summarize, settings.quick_summary
+            ),
+            JobKind.ANALYSIS: lambda: AnalysisWork(cast("ScriptedChat", model).named),
+            JobKind.CALL_ENDED: lambda: CallEndedWork(settings),
+            JobKind.DELIVERY: lambda: DeliveryWork(
+                HttpCallbackClient(settings.callbacks),
+                keys.make_cipher(settings),
+                settings.callbacks,
+            ),
+        }
+        return makers[kind]()
+
+    def make_reader(
+        self, sessions: sessionmaker[Session], model: ChatModel
+    ) -> Callable[[UUID], None]:
+        return AheadReader(sessions, model, self._settings.models.summarize)
+
+
+def slowly(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+    """The usual answer, after as long as the environment says."""
+    sleep(float(os.environ.get("CALLYTICS_TEST_ANSWER_S", "0")))
+    return usual(messages, schema)

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ from openai import (
     DefaultHttpxClient,
     OpenAI,
 )
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion
 
 from callytics.domain import summary
@@ -71,8 +74,9 @@ class OpenAiChat:
 
     def warm_up(self) -> None:
         """Have the server read the part that all summaries' prompts share: its cache keeps it."""
-        messages = summary.prompt(_WARM_UP, "ko", limit=100)
-        self.complete(messages, max_tokens=1, temperature=0.0, timeout_s=120)
+        for language in ("en", "ko"):
+            messages = summary.prompt(_WARM_UP, language, limit=100)
+            self.complete(messages, max_tokens=1, temperature=0.0, timeout_s=120)
 
     def complete(
         self,
@@ -83,6 +87,7 @@ class OpenAiChat:
         timeout_s: float,
         schema: Mapping[str, Any] | None = None,
     ) -> ChatAnswer:
+        started = monotonic()
         try:
             completion: ChatCompletion = self._client.with_options(
                 timeout=timeout_s
@@ -97,7 +102,14 @@ class OpenAiChat:
         except APIError as error:
             # Not its text: servers quote the prompt in their complaints.
             raise ModelUnavailableError(self._what_is_wrong(error, timeout_s)) from None
-        return self._answer(completion)
+        return replace(self._answer(completion), seconds=round(monotonic() - started, 3))
+
+    def named(self, model: str) -> Self:
+        """The same server's model of this name; its revision is what the server has of it."""
+        if model == self.info.name:
+            return self
+        info = replace(self.info, name=model, revision="unpinned")
+        return type(self)(self._client, info, extra_body=self._extra_body)
 
     def close(self) -> None:
         self._client.close()
@@ -111,6 +123,7 @@ class OpenAiChat:
             finish_reason=choice.finish_reason,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             output_tokens=usage.completion_tokens if usage else 0,
+            cached_tokens=_cached(usage),
         )
 
     @property
@@ -127,6 +140,11 @@ class OpenAiChat:
             hint = _HINTS.get(error.status_code, "")
             return f"{self._server} answers HTTP {error.status_code}{hint}."
         return f"{self._server} answers something that is no chat completion."
+
+
+def _cached(usage: CompletionUsage | None) -> int:
+    details = usage.prompt_tokens_details if usage else None
+    return (details.cached_tokens if details else None) or 0
 
 
 def _held_to(schema: Mapping[str, Any]) -> Any:

@@ -422,7 +422,7 @@ def hour_later(context: ApiContext) -> None:
 
 
 def tidy(context: ApiContext) -> None:
-    upkeep.tidy(context.sessions, context.store, timedelta(hours=24))
+    upkeep.tidy(context.sessions, context.store, context.settings)
 
 
 def audio_of(context: ApiContext, call_id: str) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from api.context import ApiContext
-from api.watch import CallWatch
+from api.watch import ChangeWatch
 from callytics.cli import sse
 from callytics.domain.stages import EVERY_STAGE, Stage
 from callytics.embedded.process import free_port
@@ -30,8 +30,8 @@ def context(context: ApiContext) -> ApiContext:
     return replace(context, watch=watch(context, POLL_S))
 
 
-def watch(context: ApiContext, poll_s: float) -> CallWatch:
-    return CallWatch(context.engine.url.render_as_string(hide_password=False), poll_s=poll_s)
+def watch(context: ApiContext, poll_s: float) -> ChangeWatch:
+    return ChangeWatch(context.engine.url.render_as_string(hide_password=False), poll_s=poll_s)
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ class TestWithoutNotifications:
     def context(self, context: ApiContext) -> ApiContext:
         """Its watch listens nowhere, so only looking again helps."""
         nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
-        return replace(context, watch=CallWatch(nowhere, poll_s=0.05))
+        return replace(context, watch=ChangeWatch(nowhere, poll_s=0.05))
 
     def test_changes_are_told_a_little_later(self, client: ApiClient, pipeline: Pipeline) -> None:
         call_id = client.submit()

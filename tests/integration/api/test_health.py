@@ -219,7 +219,5 @@ class TestMetrics:
             stage = (("stage", "diarize"),)
             assert found["callytics_stage_seconds_count", stage] == 1
             assert found["callytics_stage_seconds_sum", stage] == pytest.approx(2, abs=0.1)
-            assert found["slm_response_time_count", ()] == 1
-            assert found["slm_response_time_bucket", (("le", "3.0"),)] == 1
             failure = (("code", "not_audio"), ("stage", "preprocess"))
             assert found["callytics_stage_failures_total", failure] == 1

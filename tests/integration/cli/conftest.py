@@ -1,9 +1,8 @@
 """The real API on a real socket, workers played by a thread, and the command line in this process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Thread
 from typing import TypeAlias
 
@@ -17,37 +16,12 @@ from api.app import make_app
 from api.context import make_context
 from callytics.cli.app import app
 from callytics.embedded.process import free_port
-from callytics.services.stage import Hint
 from callytics.settings import Settings, get_settings
 from tests.support.api import tone
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import Pipeline, Workers
 from tests.support.waiting import wait_until
 
 Run: TypeAlias = Callable[..., Result]
-
-
-class Workers:
-    """Follows every hint that the API sends, in a thread, until it is stopped."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        self._sent: SimpleQueue[list[Hint] | None] = SimpleQueue()
-        self._thread = Thread(target=self._work)
-
-    def send(self, hints: Iterable[Hint]) -> None:
-        self._sent.put(list(hints))
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._sent.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        while (hints := self._sent.get()) is not None:
-            self._pipeline.send(hints)
-            self._pipeline.run()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Audio into the store, rows into the database: both or neither."""
 
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -105,7 +104,7 @@ def test_audio_whose_call_never_came_is_deleted_by_upkeep(
     assert len(files(settings)) == 1
     with unit_of_work(sessions) as session:
         session.execute(update(AudioPurge).values(created_at=AudioPurge.created_at - LAST_WRITE))
-    tidy(sessions, store, timedelta(hours=1))
+    tidy(sessions, store, settings)
     assert files(settings) == []
 
 

@@ -4,17 +4,13 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from callytics.adapters.fetch import HttpFetcher
 from callytics.errors import (
@@ -24,6 +20,7 @@ from callytics.errors import (
     CallyticsError,
 )
 from callytics.settings import AudioSettings
+from tests.support.certificates import self_signed
 
 BODY = b"RIFF" + bytes(range(256)) * 100
 
@@ -287,34 +284,7 @@ def test_an_address_can_be_checked_without_being_fetched(
 class TestHttps:
     @pytest.fixture
     def certificate(self, tmp_path: Path) -> Callable[[str], Path]:
-        def make(name: str) -> Path:
-            """A file with a key and its own certificate for `name`."""
-            key = ec.generate_private_key(ec.SECP256R1())
-            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-            now = datetime.now(UTC)
-            signed = (
-                x509.CertificateBuilder()
-                .subject_name(subject)
-                .issuer_name(subject)
-                .public_key(key.public_key())
-                .serial_number(x509.random_serial_number())
-                .not_valid_before(now - timedelta(days=1))
-                .not_valid_after(now + timedelta(days=1))
-                .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-                .sign(key, hashes.SHA256())
-            )
-            file = tmp_path / f"{name}.pem"
-            file.write_bytes(
-                key.private_bytes(
-                    serialization.Encoding.PEM,
-                    serialization.PrivateFormat.PKCS8,
-                    serialization.NoEncryption(),
-                )
-                + signed.public_bytes(serialization.Encoding.PEM)
-            )
-            return file
-
-        return make
+        return partial(self_signed, tmp_path)
 
     @staticmethod
     def fetch(port: int, trusted: Path) -> bytes:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callytics.adapters.public_network import ForbiddenAddressError, PublicNetwork, is_public
+from callytics.adapters.public_network import ForbiddenAddressError, PublicNetwork
+from callytics.domain.addresses import is_public
 
 
 @pytest.mark.parametrize(

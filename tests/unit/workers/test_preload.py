@@ -20,11 +20,9 @@ class Quiet:
         self.warm = True
 
 
-def preload(**loaders: Any) -> tuple[Preloader, dict[Stage, Model]]:
-    ready: dict[Stage, Model] = {}
-    preloader = Preloader(
-        {Stage(name): loader for name, loader in loaders.items()}, ready.__setitem__
-    )
+def preload(**loaders: Any) -> tuple[Preloader, dict[str, Model]]:
+    ready: dict[str, Model] = {}
+    preloader = Preloader(loaders, ready.__setitem__)
     preloader.start()
     return preloader, ready
 

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
-from api.schemas.base import Schema
 from callytics.db.models import Call, CallTurn, StageRun, Summary
 from callytics.domain.job import JobStatus, Priority
 from callytics.domain.stages import EVERY_STAGE, Stage, StageStatus
 from callytics.domain.transcript import Role
+from callytics.services.batch_results import best_of, problem_of
+from callytics.services.schema import Schema
 
 
 class Submitted(Schema):
@@ -150,6 +151,41 @@ class SummaryView(Schema):
         return cls(text=summary.text, model=summary.model, seconds=summary.seconds)
 
 
+class AnalysisView(Schema):
+    """The full analysis of a call, made in a batch."""
+
+    batch_id: str
+    status: StageStatus
+    summary: dict[str, str] | None = None
+    keywords: list[str] | None = None
+    titles: dict[str, str] | None = None
+    quality_score: float | None = None
+    model: str | None = None
+
+    error: dict[str, Any] | None = None
+    """Why there is none: `code` and `detail`."""
+
+    @classmethod
+    def latest(cls, call: Call) -> Self | None:
+        item = max(call.analyses, key=lambda one: one.job.created_at, default=None)
+        if item is None:
+            return None
+        found = best_of(item)
+        if found is None or found.analysis is None:
+            ended = item.job.status in (StageStatus.FAILED, StageStatus.CANCELLED)
+            error = dict(problem_of(item)) if ended else None
+            return cls(batch_id=item.batch.name, status=item.job.status, error=error)
+        return cls(
+            batch_id=item.batch.name,
+            status=item.job.status,
+            summary=found.analysis["summary"],
+            keywords=found.analysis["keywords"],
+            titles=found.analysis["titles"],
+            quality_score=found.quality_score,
+            model=found.model,
+        )
+
+
 class CallResult(Schema):
     """A call: where it stands, and its results as far as they have come."""
 
@@ -171,6 +207,10 @@ class CallResult(Schema):
     """Talk time and share of each role, silence, interruptions, speed."""
 
     summary: SummaryView | None
+
+    analysis: AnalysisView | None
+    """Where it was asked for (`analyse`), once the call is completed."""
+
     stages: list[StageView]
     created_at: datetime
     completed_at: datetime | None
@@ -179,7 +219,7 @@ class CallResult(Schema):
 
     @classmethod
     def of(cls, call: Call, *, words: bool = False) -> Self:
-        """From a call with its stages, turns and summary loaded."""
+        """From a call with its stages and results loaded."""
         return cls(
             call_id=call.id,
             consultation_id=call.consultation_id,
@@ -191,6 +231,7 @@ class CallResult(Schema):
             sentiment=call.sentiment,
             metrics=call.metrics,
             summary=SummaryView.of(call.summary) if call.summary else None,
+            analysis=AnalysisView.latest(call),
             stages=stages_of(call),
             created_at=call.created_at,
             completed_at=call.completed_at,

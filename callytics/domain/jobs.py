@@ -1,0 +1,48 @@
+"""Work beside the pipeline's stages, as a table: which kinds there are, on which queue, with which model."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from callytics.domain.stages import Queue
+
+
+class JobKind(StrEnum):
+    QUICK_SUMMARY = "quick_summary"
+    """One sentence for the agent who waits for it."""
+    ANALYSIS = "analysis"
+    """The full analysis of one consultation of a batch."""
+    CALL_ENDED = "call_ended"
+    """What follows the end of a call: its callback, or its place in a batch."""
+    DELIVERY = "delivery"
+    """A callback on its way to its endpoint."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSpec:
+    """One kind. `model` is a field of ModelsSettings, or None.
+
+    `max_attempts` is how often a job is begun before it is given up; how often a callback is tried its
+    schedule says (delivery.py), so a delivery's own limit only ends what kills its worker each time.
+    """
+
+    kind: JobKind
+    queue: Queue
+    model: str | None
+    max_attempts: int
+
+
+JOBS: Mapping[JobKind, JobSpec] = {
+    spec.kind: spec
+    for spec in (
+        JobSpec(kind=JobKind.QUICK_SUMMARY, queue=Queue.SLM, model="summarize", max_attempts=3),
+        JobSpec(kind=JobKind.ANALYSIS, queue=Queue.MLM, model="analyse", max_attempts=4),
+        JobSpec(kind=JobKind.CALL_ENDED, queue=Queue.CONTROL, model=None, max_attempts=20),
+        JobSpec(kind=JobKind.DELIVERY, queue=Queue.CALLBACK, model=None, max_attempts=100),
+    )
+}
+
+
+def kinds_of(queues: Collection[Queue]) -> tuple[JobKind, ...]:
+    """The kinds that workers of `queues` do."""
+    return tuple(spec.kind for spec in JOBS.values() if spec.queue in queues)

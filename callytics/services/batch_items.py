@@ -1,0 +1,82 @@
+"""The analysis of one consultation of a batch, as a job."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from callytics.db.batches import AnalysisItems, AnalysisResults, AnalysisRuns
+from callytics.db.models import AnalysisItem, AnalysisRun, Job
+from callytics.db.turns import Turns
+from callytics.domain.jobs import JobKind
+from callytics.domain.stages import StageStatus
+from callytics.errors import CallNotFoundError
+from callytics.ports import ChatModel, ModelInfo, Progress
+from callytics.services.analysis import Analysed, AnalysisOptions, analyse
+from callytics.services.job_work import End
+from callytics.services.quick_summary import render
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ToAnalyse:
+    conversation: str
+    language: str | None
+    model: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    analysed: Analysed
+    model: ModelInfo
+
+
+class AnalysisWork:
+    kind = JobKind.ANALYSIS
+
+    def __init__(self, model: Callable[[str], ChatModel]) -> None:
+        """`model` gives the chat model of a name, on the server of the configured one."""
+        self._model = model
+
+    def read(self, session: Session, job: Job) -> _ToAnalyse | End:
+        """The text, or the turns of the call as they are now, and what the batch's run is done with."""
+        item = AnalysisItems(session).get(job.id)
+        run = AnalysisRuns(session).get(item.batch_id, item.run_no)
+        conversation = item.conversation
+        if conversation is None:
+            turns = Turns(session).of(item.call_id) if item.call_id else ()
+            conversation = render(turns)
+            if item.call_id is None:
+                return End(
+                    status=StageStatus.FAILED,
+                    problem=CallNotFoundError("The call was deleted before its analysis."),
+                )
+        return _ToAnalyse(
+            conversation=conversation, language=None, model=run.model, options=run.options
+        )
+
+    def compute(self, inputs: _ToAnalyse, progress: Progress) -> _Found:  # noqa: ARG002
+        model = self._model(inputs.model)
+        options = AnalysisOptions.of(inputs.options)
+        analysed = analyse(model, inputs.conversation, options, language=inputs.language)
+        return _Found(analysed=analysed, model=model.info)
+
+    def write(self, session: Session, job: Job, found: _Found) -> End:
+        item: AnalysisItem = AnalysisItems(session).get(job.id)
+        run: AnalysisRun = AnalysisRuns(session).get(item.batch_id, item.run_no)
+        analysed = found.analysed
+        AnalysisResults(session).put(
+            item.id,
+            item.run_no,
+            analysis=analysed.to_json(),
+            quality_score=analysed.analysis.quality_score,
+            attempts=job.attempt,
+            model=found.model.name,
+            revision=found.model.revision,
+            prompt_version=run.prompt_version,
+            seconds=analysed.seconds,
+            prompt_tokens=analysed.prompt_tokens,
+            output_tokens=analysed.output_tokens,
+        )
+        return End()

@@ -1,0 +1,164 @@
+"""How any job runs: claim, compute, record, as stages do (stage.py), for work beside the pipeline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from callytics.db.engine import unit_of_work
+from callytics.db.jobs import Jobs
+from callytics.db.models import Job
+from callytics.domain.jobs import JobKind
+from callytics.domain.stages import StageStatus
+from callytics.errors import CallyticsError, RetryableStageError, StageAbandonedError
+from callytics.logs import where
+from callytics.services.endings import follow_up
+from callytics.services.job_work import End, JobHint, JobWork, NotNow
+from callytics.services.lease import Lease, retry_delay, while_database_returns
+from callytics.services.stage import Outcome, StageContext
+from callytics.settings import PipelineSettings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Claim:
+    job_id: UUID
+    attempt: int
+    inputs: Any
+
+
+def run_job(context: StageContext, kind: JobKind, job_id: UUID) -> Outcome:
+    """Run the job if it is due and nobody else does. Safe to call twice, or twice at once."""
+    work = context.jobs[kind]
+    bound = log.bind(job_id=str(job_id), kind=kind.value, worker=context.worker)
+    claim = while_database_returns(lambda: _claim(context, work, job_id))
+    if not isinstance(claim, _Claim):
+        context.send(claim)
+        context.send(follow_up(context.sessions, kind, job_id))
+        return Outcome.NOT_CLAIMED
+    bound = bound.bind(attempt=claim.attempt)
+    started = monotonic()
+    try:
+        with _lease(context, kind, claim) as lease:
+            found = work.compute(claim.inputs, lease.progress)
+        status, hints = while_database_returns(lambda: _record(context, work, claim, found))
+    except StageAbandonedError:
+        bound.info("job_abandoned", seconds=round(monotonic() - started, 3))
+        return Outcome.ABANDONED
+    except CallyticsError as error:
+        return _fail(context, kind, claim, error, bound)
+    except Exception as error:
+        # The text of an unforeseen error may quote the conversation: only its type goes on.
+        detail = f"The work met an unforeseen {type(error).__name__}; see the worker's log."
+        bound.error("job_crashed", error=type(error).__name__, where=where(error))
+        return _fail(context, kind, claim, RetryableStageError(detail), bound)
+    _tell(context, kind, job_id, status, hints)
+    bound.info("job_ended", status=status.value, seconds=round(monotonic() - started, 3))
+    return _OUTCOMES.get(status, Outcome.ABANDONED)
+
+
+def _tell(
+    context: StageContext,
+    kind: JobKind,
+    job_id: UUID,
+    status: StageStatus,
+    hints: Sequence[JobHint],
+) -> None:
+    """After the commit; a crash before or within this is the sweeper's and the tick's business."""
+    context.send(hints)
+    if status is not StageStatus.QUEUED:
+        context.send(while_database_returns(lambda: follow_up(context.sessions, kind, job_id)))
+
+
+_OUTCOMES = {
+    StageStatus.DONE: Outcome.DONE,
+    StageStatus.QUEUED: Outcome.RETRY,
+    StageStatus.FAILED: Outcome.FAILED,
+}
+
+
+def _claim(context: StageContext, work: JobWork, job_id: UUID) -> _Claim | Sequence[JobHint]:
+    """The claim; or, if the job is not to be run now, what else the broker is to be told."""
+    with unit_of_work(context.sessions) as session:
+        jobs = Jobs(session)
+        lease = timedelta(seconds=context.settings.lease_s)
+        job = jobs.claim(job_id, work.kind, worker=context.worker, lease=lease)
+        if job is None:
+            return []
+        inputs = work.read(session, job)
+        if isinstance(inputs, NotNow):
+            jobs.put_off(job, inputs.delay)
+            return inputs.hints
+        if isinstance(inputs, End):
+            close(session, job, inputs)
+            return inputs.hints
+        return _Claim(job_id=job.id, attempt=job.attempt, inputs=inputs)
+
+
+def _lease(context: StageContext, kind: JobKind, claim: _Claim) -> Lease:
+    lease_s = context.settings.lease_s
+
+    def renew(session: Session, _share: float | None) -> bool:
+        return Jobs(session).renew(claim.job_id, claim.attempt, timedelta(seconds=lease_s))
+
+    return Lease(context.sessions, lease_s, renew, name=kind.value)
+
+
+def _record(
+    context: StageContext, work: JobWork, claim: _Claim, found: Any
+) -> tuple[StageStatus, Sequence[JobHint]]:
+    """Store the result, guarded by the attempt; raises StageAbandonedError if that is stale.
+
+    A commit whose answer was lost is found done here, and is not made twice.
+    """
+    with unit_of_work(context.sessions) as session:
+        job = Jobs(session).lock(claim.job_id)
+        if job is None or job.attempt != claim.attempt or job.status is not StageStatus.RUNNING:
+            raise StageAbandonedError
+        end = work.write(session, job, found)
+        return close(session, job, end)
+
+
+def close(session: Session, job: Job, end: End) -> tuple[StageStatus, Sequence[JobHint]]:
+    """Bring a running job, whose row is locked, to `end`; where it stands then, and the hints."""
+    problem = end.problem.as_problem() if end.problem else None
+    status = Jobs(session).end(
+        job.id, job.attempt, end.status, problem=problem, retry_after=end.retry_after
+    )
+    if status is None:
+        raise StageAbandonedError
+    return status, end.hints
+
+
+def close_attempt(
+    session: Session, job: Job, error: CallyticsError, settings: PipelineSettings
+) -> tuple[StageStatus, Sequence[JobHint]]:
+    """Queue the job again if `error` is worth another try and one is left, else fail it."""
+    retryable = isinstance(error, RetryableStageError)
+    delay = retry_delay(job.attempt, settings) if retryable else None
+    return close(session, job, End(status=StageStatus.FAILED, problem=error, retry_after=delay))
+
+
+def _fail(
+    context: StageContext, kind: JobKind, claim: _Claim, error: CallyticsError, bound: Any
+) -> Outcome:
+    def closing() -> tuple[StageStatus, Sequence[JobHint]] | None:
+        with unit_of_work(context.sessions) as session:
+            job = Jobs(session).lock(claim.job_id)
+            if job is None or job.attempt != claim.attempt or job.status is not StageStatus.RUNNING:
+                return None
+            return close_attempt(session, job, error, context.settings)
+
+    closed = while_database_returns(closing)
+    if closed is None:
+        return Outcome.ABANDONED
+    status, hints = closed
+    _tell(context, kind, claim.job_id, status, hints)
+    bound.warning("job_failed", code=error.code, status=status.value)
+    return _OUTCOMES[status]

@@ -1,0 +1,66 @@
+"""A ChatModel that says what a test tells it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from callytics.ports import ChatAnswer, ModelInfo
+
+SUMMARY = "문의: 환불 지연 확인\n처리: 내일 입금 안내"
+"""What a small model might answer to CONVERSATION."""
+
+CONVERSATION = (
+    "고객: 환불이 아직 안 들어와서 확인 부탁드려요.\n"
+    "상담사: 환불 지연을 확인했고 내일 입금됩니다. 안내 문자를 보내 드리겠습니다."
+)
+
+ANALYSIS = json.dumps(
+    {
+        "summary": {
+            "customer": "환불 확인 요청",
+            "agent": "환불 지연 확인",
+            "result": "안내 문자 발송",
+        },
+        "keywords": ["환불", "입금", "안내 문자"],
+        "titles": {"keyword": "환불_지연_확인", "descriptive": "환불 지연 확인 및 내일 입금 안내"},
+    },
+    ensure_ascii=False,
+)
+"""What a medium model might."""
+
+
+def usual(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+    return ANALYSIS if schema else SUMMARY
+
+
+@dataclass
+class ScriptedChat:
+    """Answers with `answer(messages, schema)`, and remembers what it was asked."""
+
+    answer: Callable[[Sequence[Mapping[str, str]], Mapping[str, Any] | None], str] = usual
+    info: ModelInfo = field(
+        default_factory=lambda: ModelInfo(name="scripted", revision="1", device="cpu")
+    )
+    asked: list[Sequence[Mapping[str, str]]] = field(default_factory=list)
+
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
+    def named(self, model: str) -> Self:
+        return type(self)(
+            self.answer, ModelInfo(name=model, revision="1", device="cpu"), self.asked
+        )
+
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int,
+        temperature: float,
+        timeout_s: float,
+        schema: Mapping[str, Any] | None = None,
+    ) -> ChatAnswer:
+        self.asked.append(messages)
+        text = self.answer(messages, schema)
+        return ChatAnswer(text=text, finish_reason="stop", prompt_tokens=10, output_tokens=5)
