@@ -6,11 +6,11 @@ BIN := .venv/bin
 # A dozen processes start at once: compiling every library anew for each takes longer than all the rest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo up down test check lock clean
+.PHONY: help venv demo up down test test-vllm check lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: .venv/.stamp ## analyse two recordings from end to end, then stop everything
 	@$(BIN)/callytics demo
@@ -25,6 +25,10 @@ test: .venv/.stamp ## run every test; fetches model files the first time
 	@$(BIN)/callytics models fetch
 	@$(BIN)/pytest -q
 
+test-vllm: .venv/.stamp .venv-vllm/.stamp ## run the chat port against a real vLLM (installs 3.4 GB)
+	@$(BIN)/callytics models fetch qwen2.5-coder-0.5b-instruct-q4_k_m
+	@$(BIN)/pytest -q tests/vllm
+
 check: .venv/.stamp ## run the linters and the type checker
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
@@ -35,6 +39,10 @@ venv: .venv/.stamp ## make .venv
 
 .venv/.stamp: requirements.lock pyproject.toml deploy/venv.sh
 	@PYTHON=$(PYTHON) deploy/venv.sh install
+	@touch $@
+
+.venv-vllm/.stamp: deploy/vllm.sh
+	@PYTHON=$(PYTHON) deploy/vllm.sh
 	@touch $@
 
 lock: .venv/.stamp ## write requirements.lock anew from pyproject.toml

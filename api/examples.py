@@ -83,12 +83,12 @@ RESULT: dict[str, Any] = {
         "model": "qwen3-4b",
         "seconds": 1.92,
     },
-    "analysis": None,
     "stages": [STAGE],
     "created_at": "2025-09-13T14:02:09.310Z",
     "completed_at": "2025-09-13T14:02:27.004Z",
     "priority": "high",
     "metadata": {"branch": "서울"},
+    "analysis": None,
 }
 _CONVERSATION = (
     "고객: 사업자 등록은 어떻게 하나요?\n"

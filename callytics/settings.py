@@ -332,10 +332,10 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             # Of the three seconds that an agent waits, 2 cores read 60 tokens and write 20 in each
             # (docs/measurements.md).
             "options": {
-                "max_tokens": 28,
+                "max_tokens": 24,
                 "temperature": 0.0,
                 "timeout_s": 120,
-                "input_chars": 120,
+                "input_chars": 130,
             },
         },
         "analyse": {

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import xllamacpp
 
 CONTEXT_TOKENS = 4096
-CACHED_PROMPTS_MIB = 256
-"""Prompts kept outside of the slots; the library's own choice is 8 GiB."""
+CACHED_PROMPTS_MIB = 512
+"""Prompts kept outside of the slots: some 20 conversations of 22 MiB each that go on at the same time.
+The library's own choice is 8 GiB."""
 
 
 def parameters(
@@ -38,6 +39,9 @@ def parameters(
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.cache_ram_mib = CACHED_PROMPTS_MIB
+    # By similarity a new conversation takes the slot of another one, since they begin alike, and
+    # throws away the other's rest. The slot that was used least recently is saved first.
+    params.slot_prompt_similarity = 0.0
     params.verbosity = 1
     # Pages and endpoints that show what others asked.
     params.ui = False

@@ -61,7 +61,7 @@ class Serving:
             if not factory.needs_model(stage):
                 self._works[stage] = factory.make(stage, None)
         for kind in self._kinds:
-            if JOBS[kind].model is None:
+            if (name := JOBS[kind].model) is None or not factory.needs_model(name):
                 self._jobs[kind] = factory.make_job(kind, None)
         set_current(
             StageContext(

@@ -37,7 +37,7 @@ _LONGEST = timedelta(days=36_500)
 
 def duration(text: str) -> timedelta:
     """`90m`, `24h`, `7d`, `1h30m`"""
-    parts = re.findall(r"(\d{1,7})([smhdw])", text)
+    parts = re.findall(r"([0-9]{1,7})([smhdw])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise typer.BadParameter("is written 90m, 24h or 7d")
     found = sum((timedelta(**{_UNITS[unit]: int(n)}) for n, unit in parts), timedelta())

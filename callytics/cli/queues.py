@@ -11,6 +11,8 @@ from callytics.cli.console import colored, make_table, print_json, print_plain, 
 from callytics.cli.options import Json
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session, sessionmaker
+
     from callytics.settings import Settings
 
 WATCH_EVERY_S = 2.0
@@ -41,7 +43,7 @@ def queues(
             _draw(look)
 
 
-def _make_look(settings: "Settings", sessions: Any) -> Callable[[], View]:
+def _make_look(settings: "Settings", sessions: "sessionmaker[Session]") -> Callable[[], View]:
     from callytics.db.engine import unit_of_work
     from callytics.queueing.app import make_celery
     from callytics.queueing.broker import backlog

@@ -49,5 +49,10 @@ def unit_of_work(sessions: sessionmaker[Session], *, durable: bool = True) -> It
     """
     with sessions() as session, session.begin():
         if not durable:
-            session.execute(text("SET LOCAL synchronous_commit = off"))
+            relax(session)
         yield session
+
+
+def relax(session: Session) -> None:
+    """Let this transaction's commit return before it is on the disk (`unit_of_work`)."""
+    session.execute(text("SET LOCAL synchronous_commit = off"))

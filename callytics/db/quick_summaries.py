@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload, undefer
 
@@ -43,12 +44,20 @@ class QuickSummaries:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def get(self, summary_id: UUID, *, text: bool = False) -> QuickSummary:
-        """The row and its job, with the conversation where `text`."""
-        query = select(QuickSummary).where(QuickSummary.id == summary_id)
-        if text:
-            query = query.options(undefer(QuickSummary.conversation))
-        return self._session.scalars(query.options(joinedload(QuickSummary.job))).one()
+    def to_make(self, summary_id: UUID) -> tuple[QuickSummary, float]:
+        """The request with what was said, and the seconds that are left of its budget."""
+        left = func.extract("epoch", QuickSummary.deadline_at - func.clock_timestamp())
+        row, left_s = self._session.execute(
+            select(QuickSummary, left)
+            .where(QuickSummary.id == summary_id)
+            .options(undefer(QuickSummary.conversation))
+        ).one()
+        return row, float(left_s)
+
+    def store(self, summary_id: UUID, **answer: Any) -> None:
+        self._session.execute(
+            update(QuickSummary).where(QuickSummary.id == summary_id).values(**answer)
+        )
 
     def owned(self, client_id: UUID, summary_id: UUID) -> QuickSummary:
         found = self._session.scalar(

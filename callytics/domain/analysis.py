@@ -14,7 +14,7 @@ from functools import cached_property
 from callytics.domain import analysis_wording, summary_wording
 from callytics.domain.analysis_wording import Fault, Part, Phrasing, Written
 from callytics.domain.dialogue import Utterance, read
-from callytics.domain.evidence import Said, all_said, matter_words, mentions, says
+from callytics.domain.evidence import SAID_AS, Said, all_said, matter_words, mentions, says
 from callytics.domain.excerpt import Line, acts, asks, sentences, shortened, telling, tells
 from callytics.domain.summary_checks import (
     CHECKS,
@@ -26,7 +26,7 @@ from callytics.domain.summary_checks import (
 )
 from callytics.domain.transcript import Role
 
-ANALYSIS_PROMPT_VERSION = "form-1"
+ANALYSIS_PROMPT_VERSION = "form-2"
 """Changes with everything that changes what a model is asked or how its answer is read."""
 
 FEWEST_KEYWORDS, MOST_KEYWORDS = 2, 6
@@ -318,13 +318,17 @@ def phrase_fault(phrase: str, talk: Talk, prompt_text: str = "") -> Fault | None
 _COPIED = (Check.NO_LABELS, Check.NO_ECHO, Check.OWN_WORDS)
 
 
+HARMLESS = KIND_WORDS - SAID_AS.keys()
+"""What a matter may be called although nobody said so, and what is no claim by itself."""
+
+
 def unsaid_words(text: str, talk: Talk) -> list[str]:
     """Words that carry a matter and that nobody said."""
     return [
         word
         for word in matter_words(text)
         if not says(talk.spoken, word)
-        and KIND_WORDS.isdisjoint({word.lower(), _PARTICLE.sub("", word)})
+        and HARMLESS.isdisjoint({word.lower(), _PARTICLE.sub("", word)})
     ]
 
 

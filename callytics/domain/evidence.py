@@ -4,7 +4,7 @@ Found by comparing words, never by asking a model, so that a person finds the sa
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from callytics.domain.dialogue import Utterance, sentences
@@ -25,9 +25,80 @@ OTHER_SIDE = 0.5
 
 
 OUTCOME_WORDS = frozenset(
-    ["완료", "결정", "예정", "없음", "있음", "없이", "제출", "납부", "지참", "선택", "원인", "이유", "전송", "시", "때", "중", "후", "전", "및", "chosen", "choice", "payment", "reason", "done", "completed", "pending", "planned", "settled", "needed", "required", "lost"]
+    [
+        "완료",
+        "결정",
+        "예정",
+        "없음",
+        "있음",
+        "없이",
+        "제출",
+        "납부",
+        "지참",
+        "선택",
+        "원인",
+        "이유",
+        "전송",
+        "시",
+        "때",
+        "중",
+        "후",
+        "전",
+        "및",
+        "chosen",
+        "choice",
+        "payment",
+        "reason",
+        "done",
+        "completed",
+        "pending",
+        "planned",
+        "settled",
+        "needed",
+        "required",
+        "lost",
+    ]
 )
 """What an analysis says in its own words of how things stand."""
+
+
+SAID_AS: Mapping[str, re.Pattern[str]] = {
+    name: re.compile(spoken)
+    for name, spoken in {
+        "분실": r"잃어\s?버|없어졌|못 찾|놓고 [내왔]|흘렸",
+        "파손": r"깨[졌져진]|부서|찢어|망가",
+        "고장": r"안 [켜돼되나]|망가|멈[췄춰추]|끊[겨기]",
+        "장애": r"안 [돼되]|끊[겨기]|느려",
+        "오류": r"안 [돼되]|잘못|이상하|에러",
+        "실패": r"안 [돼됐되]|못 ",
+        "불량": r"안 [켜돼되나]|이상하|상했|잘못",
+        "변질": r"상했|상한|녹았|쉬었",
+        "지연": r"늦[어게]|밀[렸려]|안 [와왔오]|언제 [와오]|몰려",
+        "누락": r"빠[졌져진]|안 [왔들]",
+        "중단": r"멈[췄춰추]|끊[겨기]",
+        "증가": r"올랐|오른|늘[었어]|많이 나|더 나|갑자기|비싸",
+        "감소": r"줄[었어]",
+        "과다": r"많이|너무|비싸",
+        "초과": r"넘[었어는]",
+        "부족": r"모자라|없어서",
+        "중복": r"두 번|또 ",
+        "이중": r"두 번|두 달|또 ",
+        "변경": r"바꾸|바꿔|바꿀|바뀌|옮기|옮겨|옮길|낮추|낮춰",
+        "교환": r"바꾸|바꿔|바꿀",
+        "이전": r"옮기|옮겨|옮길|이사",
+        "환불": r"돌려\s?[받주드]",
+        "반환": r"돌려\s?[받주드]",
+        "납부": r"내[실면시야고]|낼|내려",
+        "구매": r"[샀산사][는어다던고서]|주문",
+        "방문": r"오[시실]|와 주|가[서시]",
+        "발송": r"보내|보낼|보냈",
+        "전송": r"보내|보낼|보냈",
+        "해지": r"끊고|그만\s?[쓰두]",
+        "회수": r"가지러|가져가",
+        "설치": r"달아|놓아",
+    }.items()
+}
+"""What an analysis calls a matter, and how people say it. Names of what nobody hinted at are made up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,11 +185,24 @@ def mentions(keyword: str, said: Sequence[Said]) -> tuple[Said, ...]:
 
 
 def says(text: str, word: str) -> bool:
-    """Whether the text has the word, perhaps with another ending: 보내주면 of 보내 주시면."""
+    """Whether the text has the word, with another ending, or as people say it: 분실 as 잃어버렸어요."""
     stem = _VERB_ENDING.sub("", word)
-    return said_in(word, text) or (stem != word and said_in(stem, text))
+    if said_in(word, text) or (stem != word and said_in(stem, text)):
+        return True
+    return any(said_as.search(text) for said_as in _said_as(stem))
 
 
+def _said_as(stem: str) -> list[re.Pattern[str]]:
+    return [
+        said_as
+        for name, said_as in SAID_AS.items()
+        if stem.startswith(name) and _PARTICLE.fullmatch(stem.removeprefix(name))
+    ]
+
+
+_PARTICLE = re.compile(
+    r"(?:을|를|이|가|은|는|에|로|으로|와|과|의|도|한|된|할|하여|해서|하기|하고)?"
+)
 _VERB_ENDING = re.compile(
     r"(?<=[가-힣]{2})(?:(?:아|어)?(?:주|드리)?(?:면|고|서|며|지|는|던|여|도록|려고|으면|지만|라고))$"
 )

@@ -58,10 +58,12 @@ def prompt(
 ) -> list[Message]:
     """The messages for a chat model; all but the last are the same for every call in a language.
 
-    At most `limit` characters of the conversation are read. `ahead` is for a conversation that goes
+    At most `limit` characters of the conversation are read, more where the language's are quickly
+    read. `ahead` is for a conversation that goes
     on: its lines are shown in the order spoken, so that the prompt of more lines begins with this one.
     """
     wording = summary_wording.of(language)
+    limit = int(limit * wording.thrift)
     messages = [_message("system", wording.task)]
     for example in wording.examples:
         shown = (

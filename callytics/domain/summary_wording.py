@@ -52,6 +52,8 @@ class Wording:
     reasons: Mapping[Check, str]
     no_speech: str
     no_matter: str
+    thrift: float = 1.0
+    """Characters that a model reads in the time of one of Korean."""
 
 
 def of(language: str | None) -> Wording:
@@ -297,6 +299,7 @@ _ENGLISH = Wording(
     few_words=_first_words,
     quote=_quote_english,
     reasons=_ENGLISH_REASONS,
+    thrift=2.5,
     no_speech="There is no speech in this call.",
     no_matter="Nothing but greetings was said in this call.",
 )

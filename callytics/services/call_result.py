@@ -208,14 +208,14 @@ class CallResult(Schema):
 
     summary: SummaryView | None
 
-    analysis: AnalysisView | None
-    """Where it was asked for (`analyse`), once the call is completed."""
-
     stages: list[StageView]
     created_at: datetime
     completed_at: datetime | None
     priority: Priority
     metadata: dict[str, Any]
+
+    analysis: AnalysisView | None
+    """Where it was asked for (`analyse`), once the call is completed."""
 
     @classmethod
     def of(cls, call: Call, *, words: bool = False) -> Self:
@@ -231,12 +231,12 @@ class CallResult(Schema):
             sentiment=call.sentiment,
             metrics=call.metrics,
             summary=SummaryView.of(call.summary) if call.summary else None,
-            analysis=AnalysisView.latest(call),
             stages=stages_of(call),
             created_at=call.created_at,
             completed_at=call.completed_at,
             priority=call.priority,
             metadata=call.details,
+            analysis=AnalysisView.latest(call),
         )
 
 

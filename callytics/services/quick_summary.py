@@ -4,17 +4,17 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import ceil
 from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import func
 from sqlalchemy.orm import Session, sessionmaker
 
-from callytics.db.engine import unit_of_work
+from callytics.db.engine import relax, unit_of_work
 from callytics.db.jobs import Jobs
 from callytics.db.models import Conversation, Job, QuickSummary, SpokenTurn
 from callytics.db.quick_summaries import Conversations, QuickSummaries
@@ -86,11 +86,10 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
         if load.waiting >= quick.max_waiting:
             raise TooManyWaitingError(retry_after_s=ceil(load.waiting * each_s / workers))
         late = load.ahead // workers * each_s + each_s > left_s
-        now: datetime = session.scalars(select(func.clock_timestamp())).one()
         job = Jobs(session).add(
-            JobKind.QUICK_SUMMARY,
-            priority=Priority.LOW if late else question.priority,
+            JobKind.QUICK_SUMMARY, priority=Priority.LOW if late else question.priority
         )
+        now = func.clock_timestamp()
         row = QuickSummary(
             id=job.id,
             job=job,
@@ -104,6 +103,9 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
             late=late,
         )
         session.add(row)
+        if not late:
+            # Nothing is promised yet: who loses this row to a crash of PostgreSQL gets no answer either.
+            relax(session)
     return Asked(row=row, hints=[JobHint.of(job)])
 
 
@@ -189,9 +191,7 @@ class QuickSummaryWork:
 
     def read(self, session: Session, job: Job) -> _ToSummarise | NotNow:
         """What is to be read; a request that cannot be answered in time any more gives way to others."""
-        row = QuickSummaries(session).get(job.id, text=True)
-        now: datetime = session.scalars(select(func.clock_timestamp())).one()
-        left_s = (row.deadline_at - now).total_seconds()
+        row, left_s = QuickSummaries(session).to_make(job.id)
         if not row.late and left_s < self._least_s:
             row.late = True
             job.priority = Priority.LOW
@@ -216,16 +216,18 @@ class QuickSummaryWork:
         )
 
     def write(self, session: Session, job: Job, found: CheckedSummary) -> End:
-        row = QuickSummaries(session).get(job.id)
-        row.text = found.text
-        row.model = self._chat.info.name
-        row.revision = self._chat.info.revision
-        row.prompt_version = PROMPT_VERSION
-        row.seconds = found.seconds
-        row.prompt_tokens = found.prompt_tokens
-        row.output_tokens = found.output_tokens
-        row.checks = found.checks
-        session.flush()
+        QuickSummaries(session).store(
+            job.id,
+            text=found.text,
+            model=self._chat.info.name,
+            revision=self._chat.info.revision,
+            prompt_version=PROMPT_VERSION,
+            seconds=found.seconds,
+            prompt_tokens=found.prompt_tokens,
+            output_tokens=found.output_tokens,
+            checks=found.checks,
+        )
+        relax(session)  # what a crash of PostgreSQL undoes is made again
         return End()
 
 

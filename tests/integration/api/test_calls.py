@@ -41,7 +41,7 @@ class TestShow:
         assert list(call) == [
             *("call_id", "consultation_id", "status", "duration_s", "language", "channels"),
             *("turns", "sentiment", "metrics", "summary", "stages", "created_at", "completed_at"),
-            *("priority", "metadata"),
+            *("priority", "metadata", "analysis"),
         ]
         assert call["call_id"] == call_id
         assert call["consultation_id"] == "CL-1"

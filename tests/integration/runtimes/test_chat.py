@@ -13,13 +13,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from callytics.domain import summary
 from callytics.domain.excerpt import Line
 from callytics.domain.transcript import Role
 from callytics.embedded.parts import llm_engine
 from callytics.embedded.process import Process, free_port, running
 from callytics.errors import ConfigurationError, ModelUnavailableError, RetryableStageError
 from callytics.model_files import resolve
-from callytics.services.summary import Source, SummaryOptions, summarise
+from callytics.services.summary import Source, SummaryOptions, read_ahead, summarise
 from callytics.settings import LlmSettings, Settings
 from tests.support.chat_server import ChatServer, chat_server
 from tests.support.waiting import wait_until
@@ -77,6 +78,26 @@ def test_asks_and_answers_as_the_protocol_says(server: ChatServer, chat_at: Conn
         "temperature": 0.2,
     }
     assert server.keys == ["Bearer secret-key"]
+
+
+def test_tells_what_the_server_had_read_before_where_it_says_so(
+    server: ChatServer, chat_at: Connect
+) -> None:
+    chat = chat_at(server.base_url)
+    assert complete(chat).cached_tokens == 0
+    server.body["usage"]["prompt_tokens_details"] = {"cached_tokens": 5}
+    answer = complete(chat)
+    assert answer.cached_tokens == 5
+    assert answer.seconds > 0
+
+
+def test_warming_up_reads_what_all_prompts_of_a_language_begin_with(
+    server: ChatServer, chat_at: Connect
+) -> None:
+    chat_at(server.base_url).warm_up()
+    lines = [Line(role=Role.CUSTOMER, text="환불해 주세요.")]
+    begins = [summary.prompt(lines, language, 100)[:-1] for language in ("en", "ko")]
+    assert [request["messages"][:-1] for request in server.asked] == begins
 
 
 def test_sends_what_the_server_wants_beside_the_protocol(
@@ -228,6 +249,26 @@ def test_the_engine_answers_and_counts(small_chat: OpenAiChat) -> None:
     assert answer.output_tokens == 3
     assert answer.prompt_tokens > 3
     assert small_chat.info.revision != "unpinned"
+
+
+@pytest.mark.models
+def test_conversations_that_go_on_at_the_same_time_stay_read(small_chat: OpenAiChat) -> None:
+    options = SummaryOptions(max_tokens=4, temperature=0.0)
+    matters = ["도시락 주문을 취소하고 싶어서요.", "영수증을 다시 받을 수 있나요?"]
+    calls = [
+        [
+            Line(role=Role.CUSTOMER, text=matter),
+            Line(role=Role.AGENT, text="네, 바로 처리해 드렸습니다."),
+        ]
+        for matter in matters
+    ]
+    for count in (1, 2):
+        for lines in calls:
+            read_ahead(small_chat, lines[:count], "ko", options)
+    for lines in calls:
+        messages = summary.prompt(lines, "ko", options.ahead_chars, ahead=True)
+        answer = small_chat.complete(messages, max_tokens=1, temperature=0.0, timeout_s=60)
+        assert answer.prompt_tokens - answer.cached_tokens < 3
 
 
 @pytest.mark.models

@@ -1,7 +1,15 @@
 import pytest
 
 from callytics.cli.problems import CommandError, ExitCode, ProblemError, explain
-from callytics.errors import CallNotFoundError, ConfigurationError, InvalidBoundKeyError
+from callytics.errors import (
+    BatchNotFoundError,
+    BatchRunningError,
+    CallNotFoundError,
+    ConfigurationError,
+    DeliveryNotFoundError,
+    InvalidBoundKeyError,
+    NothingToRerunError,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +60,10 @@ def test_the_status_of_a_problem_decides_the_exit_code(status: int, code: ExitCo
         (CommandError("no", ExitCode.UNREACHABLE), ExitCode.UNREACHABLE),
         (CallNotFoundError(), ExitCode.NOT_FOUND),
         (InvalidBoundKeyError(), ExitCode.REFUSED),
+        (BatchNotFoundError(), ExitCode.NOT_FOUND),
+        (DeliveryNotFoundError(), ExitCode.NOT_FOUND),
+        (NothingToRerunError(), ExitCode.NOTHING_TO_DO),
+        (BatchRunningError(), ExitCode.FAILED),
         (ConfigurationError(), ExitCode.FAILED),
         (PermissionError(13, "Permission denied", "/x"), ExitCode.FAILED),
     ],

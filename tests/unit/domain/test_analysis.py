@@ -4,9 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callytics.domain import analysis
 from callytics.domain.analysis import Draft, Settled, Talk, choose, once_more, prompt, settle, sift
-from callytics.domain.analysis_wording import Fault, Part, Written, korean_matter, korean_phrase
+from callytics.domain.analysis_wording import (
+    Fault,
+    Part,
+    Written,
+    korean_matter,
+    korean_phrase,
+    of,
+)
 from callytics.domain.transcript import Role
 
 CALL = """상담사: 안녕하세요, 누리카드 상담원 이서연입니다. 무엇을 도와드릴까요?
@@ -132,7 +138,7 @@ def test_the_examples_are_answers_of_the_form_that_is_wanted(language: str) -> N
 
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_the_examples_pass_what_answers_have_to_pass(language: str) -> None:
-    for example in analysis.analysis_wording.of(language).examples:
+    for example in of(language).examples:
         labels = {Role.CUSTOMER: "고객", Role.AGENT: "상담사"}
         text = "\n".join(f"{labels[role]}: {said}" for role, said in example.turns)
         draft = sift(example.written, Talk.of(text, language), [])
@@ -170,6 +176,7 @@ def test_an_answer_that_the_conversation_bears_out_is_shown_as_it_is() -> None:
         ("삼성카드 정지", Fault.MADE_UP),
         ("수수료 발생 안내", Fault.MADE_UP),
         ("고객님의 정보 제공", Fault.MADE_UP),
+        ("카드 파손 신고", Fault.MADE_UP),
         ("오상민 님", Fault.MADE_UP),
         ("card suspended", Fault.LANGUAGE),
         ("분실 신고 접수해 드렸고 지금부터 카드 사용이 정지", Fault.COPIED),

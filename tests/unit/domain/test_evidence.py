@@ -76,6 +76,20 @@ def test_endings_of_verbs_do_not_matter() -> None:
     assert not says("진단서를 보내 주시면 환불됩니다", "바꿔주면")
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("분실", "지갑을 잃어버렸어요"),
+        ("분실로", "지갑을 잃어버렸어요"),
+        ("변경", "목요일로 옮길 수 있을까요"),
+        ("환불", "돌려받을 수 있어요?"),
+    ],
+)
+def test_a_matter_is_found_as_people_say_it(word: str, text: str) -> None:
+    assert says(text, word)
+    assert not says("택배가 언제 와요?", word)
+
+
 PHRASES = st.text(st.sampled_from("인터넷 요금할방문예약2시내일,.")) | st.text(max_size=20)
 
 

@@ -1,10 +1,21 @@
+from itertools import pairwise
 from time import perf_counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callytics.domain.excerpt import Line, excerpt, sentences, shortened, telling, tells
+from callytics.domain.excerpt import (
+    Line,
+    begun,
+    excerpt,
+    promises,
+    sentences,
+    shortened,
+    spoken,
+    telling,
+    tells,
+)
 from callytics.domain.transcript import Role
 
 A, C, U = Role.AGENT, Role.CUSTOMER, Role.UNKNOWN
@@ -36,9 +47,9 @@ def test_reads_what_was_asked_and_done_and_no_names() -> None:
 
 
 def test_a_small_limit_keeps_the_question_and_the_last_answer() -> None:
-    question, answer = CALL[1], CALL[7]
-    assert excerpt(CALL, 3 * len(question.text)) == (question, CALL[5], answer)
-    assert excerpt(CALL, 60) == (question, answer)
+    question, answer = CALL[1], Line(role=A, text="재발급 신청해 드리겠습니다.")
+    assert excerpt(CALL, 3 * len(question.text)) == (question, CALL[5], CALL[7])
+    assert excerpt(CALL, 62) == (question, CALL[5], answer)
     assert excerpt(CALL, 50)[0] == Line(role=C, text="네, 어제 지갑을 잃어버려서 카드를 정지하고")
 
 
@@ -53,7 +64,65 @@ def test_lines_are_taken_in_order_within_the_limit(said: list[Line], limit: int)
     assert sum(len(line.text) for line in taken) <= limit
     places = iter(telling(said))
     for line in taken:
-        assert any(line.role is one.role and one.text.startswith(line.text) for one in places)
+        assert any(line.role is one.role and parts_of(line, one) for one in places)
+
+
+def parts_of(line: Line, whole: Line) -> bool:
+    """Whether the sentences of `line` are some of those of `whole`, the first perhaps cut."""
+    return all(part in whole.text for part in sentences(line.text))
+
+
+def test_what_was_done_goes_before_what_could_be_done() -> None:
+    done = Line(role=A, text="목요일 오후로 변경해 드렸습니다.")
+    could = Line(role=A, text="엑스레이는 일찍 오셔서 찍으시면 됩니다.")
+    asked = Line(role=C, text="진료 날짜를 바꾸고 싶어서요.")
+    assert excerpt([asked, done, could], 40) == (asked, done)
+
+
+def test_a_conversation_that_goes_on_only_grows() -> None:
+    read = [spoken(CALL[:count], 1000) for count in range(len(CALL) + 1)]
+    assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(read))
+    assert list(read[-1]) == telling(CALL)
+
+
+def test_a_long_conversation_keeps_its_beginning_and_its_end() -> None:
+    said = [Line(role=C, text=f"{number}번 요금이 잘못 나왔어요.") for number in range(200)]
+    sizes = [sum(len(line.text) for line in spoken(said[:count], 300)) for count in range(200)]
+    assert max(sizes) <= 300
+    assert sum(later < earlier for earlier, later in pairwise(sizes)) < 30
+    assert (spoken(said, 300)[0], spoken(said, 300)[-1]) == (said[0], said[-1])
+
+
+@given(lines(), st.integers(8, 300))
+def test_what_is_read_ahead_stays_within_the_limit(said: list[Line], limit: int) -> None:
+    assert sum(len(line.text) for line in spoken(said, limit)) <= limit
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("네, 그럼 접수해 드렸습니다.", "접수해 드렸습니다."),
+        ("네.", "네."),
+        ("아니요.", "아니요."),
+        ("예약 접수했습니다.", "예약 접수했습니다."),
+    ],
+)
+def test_the_words_that_only_begin_are_left_out(said: str, kept: str) -> None:
+    assert begun(said) == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "promised"),
+    [
+        ("분실 신고 접수해 드렸습니다.", True),
+        ("오늘 배송하도록 요청해 두겠습니다.", True),
+        ("I've issued a refund.", True),
+        ("서류를 보내 주시면 환불이 가능합니다.", False),
+        ("본인 확인이 필요합니다.", False),
+    ],
+)
+def test_promises_are_told_from_offers(said: str, promised: bool) -> None:
+    assert promises(said) is promised
 
 
 @given(lines())
@@ -119,5 +188,7 @@ def test_sentences_lose_no_letter(text: str) -> None:
 )
 def test_a_megabyte_is_read_in_no_time(text: str) -> None:
     started = perf_counter()
-    excerpt([Line(role=C, text=text), Line(role=A, text=text)], 300)
+    said = [Line(role=C, text=text), Line(role=A, text=text)]
+    excerpt(said, 300)
+    spoken(said, 300)
     assert perf_counter() - started < 20

@@ -1,5 +1,6 @@
 import json
 from hashlib import sha256
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_good_summaries_pass_every_check(text: str) -> None:
         (Check.NO_LABELS, "1. 인터넷 끊김을 문의하여 방문 예약을 안내함."),
         (Check.NO_LABELS, '{"문의": "인터넷 끊김", "처리": "방문 예약함"}'),
         (Check.NO_ECHO, "상담사가 해 준 일이나 약속한 일을 짧은 명사구 한두 개로 적는다."),
-        (Check.NO_ECHO, "고객이 인터넷 끊김을 문의하여 단체 할인 불가, 평일 쿠폰 이용을 안내함."),
+        (Check.NO_ECHO, "고객이 인터넷 끊김을 문의하여 책값 변상 안내, 고지서 발송을 안내함."),
         (Check.OWN_WORDS, "어제부터 집 인터넷이 자꾸 끊겨서 전화드렸어요, 방문 예약함."),
         (Check.OWN_WORDS, "내일  오후 두 시에 방문, 예약을 해 드리겠습니다."),
         (Check.OWN_WORDS, "방문 예약, 방문 예약, 방문 예약, 방문 예약, 방문 예약을 안내함."),
@@ -182,6 +183,28 @@ def test_the_prompt_shows_what_was_asked_and_done_without_names() -> None:
     assert "김민지" not in shown
 
 
+def test_a_conversation_that_goes_on_is_shown_as_it_was_said() -> None:
+    shown = summary.prompt(CALL, "ko", 1500, ahead=True)
+    assert shown[:-1] == PROMPT[:-1]
+    assert shown[-1]["content"] == (
+        "고객: 어제부터 집 인터넷이 자꾸 끊겨서 전화드렸어요."
+        " 지난달에도 같은 문제로 전화했는데 아직도 해결이 안 됐어요.\n"
+        "상담사: 이번에는 기사님이 직접 방문하도록 하겠습니다."
+        " 내일 오후 두 시에 방문 예약을 해 드리겠습니다.\n"
+        "고객: 이번 달 요금은 할인해 주실 수 있나요?\n"
+        "상담사: 장애 기간만큼 요금을 할인해 드리겠습니다."
+    )
+
+
+@given(st.lists(st.builds(Line, role=st.sampled_from(Role), text=st.text()), max_size=12))
+def test_a_prompt_that_is_read_ahead_only_grows_at_its_end(lines: list[Line]) -> None:
+    shown = [
+        summary.prompt(lines[:count], "ko", 10**6, ahead=True)[-1]["content"]
+        for count in range(len(lines) + 1)
+    ]
+    assert all(later.startswith(earlier) for earlier, later in pairwise(shown))
+
+
 def test_where_nobody_knows_the_sides_all_is_shown_in_order() -> None:
     lines = tuple(Line(role=U, text=line.text) for line in CALL)
     shown = summary.prompt(lines, "ko", 500)[-1]["content"]
@@ -212,20 +235,29 @@ def test_any_conversation_makes_a_prompt(lines: list[Line], limit: int) -> None:
     ("answer", "text"),
     [
         (
-            "문의: 집 인터넷 끊김\n처리: 내일 오후 두 시 방문 예약, 요금 할인",
+            "집 인터넷 끊김 / 내일 오후 두 시 방문 예약, 요금 할인",
             "고객이 집 인터넷 끊김을 문의하여 내일 오후 두 시 방문 예약, 요금 할인함.",
         ),
         # a deed that is told as the agent told it
         (
-            "문의: 인터넷 끊김\n처리: 장애 기간 요금 할인해 드리겠습니다.",
+            "인터넷 끊김 / 장애 기간 요금 할인해 드리겠습니다.",
             "고객이 인터넷 끊김을 문의하여 장애 기간 요금 할인함.",
         ),
         # what is said twice, copied, asked or made up is left out
         (
-            "문의: 인터넷 끊김\n처리: 방문 예약, 방문 예약, 괜찮으십니까, 위약금 면제, 인터넷 끊김",
+            "인터넷 끊김 / 방문 예약, 방문 예약, 괜찮으십니까, 위약금 면제, 인터넷 끊김",
             "고객이 인터넷 끊김을 문의하여 방문 예약함.",
         ),
-        # markup around it does no harm
+        # labels, lines and markup that nobody asked for do no harm
+        (
+            "문의: 인터넷 끊김\n처리: 방문 예약, 요금 할인",
+            "고객이 인터넷 끊김을 문의하여 방문 예약, 요금 할인함.",
+        ),
+        (
+            "인터넷 끊김 / 방문 예약 / 요금 할인\n설명",
+            "고객이 인터넷 끊김을 문의하여 방문 예약, 요금 할인함.",
+        ),
+        ("인터넷 끊김, 방문 예약", "고객이 인터넷 끊김을 문의하여 방문 예약함."),
         (
             "- 문의 : “인터넷 끊김”\n- 처리 : 방문 예약.",
             "고객이 인터넷 끊김을 문의하여 방문 예약함.",
@@ -239,7 +271,7 @@ def test_an_answer_becomes_a_sentence(answer: str, text: str) -> None:
 
 
 def test_what_was_begun_when_the_answer_was_cut_is_left_out() -> None:
-    draft = read("문의: 인터넷 끊김\n처리: 방문 예약, 요금 할", finished=False)
+    draft = read("인터넷 끊김 / 방문 예약, 요금 할", finished=False)
     assert (draft.text, draft.failed) == ("고객이 인터넷 끊김을 문의하여 방문 예약함.", ())
 
 
@@ -247,13 +279,18 @@ RUBBISH = [
     "",
     "네, 알겠습니다.",
     "고객이 인터넷 끊김을 문의함.",
+    "인터넷 끊김",
+    "인터넷 끊김 / ",
+    " / 방문 예약",
+    "방문 예약, 요금 할인",
+    "인터넷 끊김 / 위약금 면제",
     "문의: 인터넷 끊김",
     "처리: 방문 예약",
     "문의:\n처리:",
     "문의: 문의\n처리: 안내",
     "문의: 안녕하세요. 한빛통신 고객센터 상담원 김민지입니다.\n처리: 좋은 하루 보내세요.",
     "문의: 어제부터 집 인터넷이 자꾸 끊겨서 전화드렸는데 지난달에도\n처리: 방문 예약",
-    "문의: 대출 도서 분실 처리\n처리: 책값 변상 안내, 고지서 메일 발송",
+    "대출 도서 분실 / 책값 변상 안내, 고지서 발송",
     "문의: 인터넷 끊김\n처리: 위약금 면제",
     "문의: 박지성 고객님 환불\n처리: 방문 예약",
     "문의: 요금 50,000원 할인\n처리: 방문 예약",
@@ -261,7 +298,7 @@ RUBBISH = [
     "문의: 网络断开\n처리: 预约上门",
     "문의: internet 끊김 problem\n처리: 방문 예약",
     '{"문의": "인터넷 끊김", "처리": "방문 예약"}',
-    "콜센터 상담을 읽고 두 줄로 적는다.",
+    "콜센터 상담을 읽고 `문의 / 처리` 꼴로 한 줄만 적는다.",
     "상담사: 네, 장애 기간만큼 요금을 할인해 드리겠습니다.",
     "문의: 문의: 문의:\n처리: 처리: 처리:",
 ]
@@ -286,7 +323,7 @@ PIECES = st.sampled_from(
             "30만원",
             "김철수 고객님",
         ),
-        *("면제", "내일 오후", "세 시", "두 시에", "해지", "The bill", "退款", ",", "\n"),
+        *("/", "면제", "내일 오후", "세 시", "두 시에", "해지", "The bill", "退款", ",", "\n"),
     ]
 )
 
@@ -357,7 +394,7 @@ def test_the_particle_follows_the_sound(noun: str, particle: str) -> None:
 
 def test_english_is_composed_and_checked() -> None:
     draft = read(
-        "Asked: A duplicate charge in April\nDone: Issued a refund, promised a corrected invoice",
+        "A duplicate charge in April / Issued a refund, promised a corrected invoice",
         ENGLISH,
         "en",
     )
@@ -373,7 +410,7 @@ def test_english_is_composed_and_checked() -> None:
 
 def test_other_languages_are_asked_for_in_their_own() -> None:
     lines = lines_of((C, "先月の請求書が二重になっています。"), (A, "返金の手続きをいたしました。"))
-    draft = read("Asked: 請求書の二重\nDone: 返金の手続き", lines, "ja")
+    draft = read("請求書の二重 / 返金の手続き", lines, "ja")
     assert (draft.text, draft.failed) == ("請求書の二重 – 返金の手続き.", ())
 
 
@@ -424,7 +461,7 @@ def test_the_prompt_version_tells_when_the_prompt_changed() -> None:
     """Whoever changes what is asked raises PROMPT_VERSION, and puts the new digest here."""
     asked = [summary.prompt(CALL, language, 300)[:-1] for language in ("ko", "en", "ja")]
     digest = sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()[:12]
-    assert (summary.PROMPT_VERSION, digest) == ("slots-3", "a9825a40d197")
+    assert (summary.PROMPT_VERSION, digest) == ("slots-4", "016641f9880e")
 
 
 @pytest.mark.parametrize(

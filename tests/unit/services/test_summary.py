@@ -11,15 +11,15 @@ from callytics.domain.summary_checks import LONGEST_COPY, Check
 from callytics.domain.transcript import Role
 from callytics.errors import ModelUnavailableError
 from callytics.ports import ChatAnswer, ModelInfo
-from callytics.services.summary import Source, SummaryOptions, summarise
+from callytics.services.summary import Source, SummaryOptions, read_ahead, summarise
 
 LINES = (
     Line(role=Role.AGENT, text="한빛통신 고객센터 상담원 김민지입니다."),
     Line(role=Role.CUSTOMER, text="어제부터 집 인터넷이 자꾸 끊겨서 전화드렸어요."),
     Line(role=Role.AGENT, text="내일 오후 두 시에 방문 예약을 해 드리겠습니다."),
 )
-GOOD = "문의: 인터넷 끊김\n처리: 내일 오후 두 시 방문 예약"
-MADE_UP = "문의: 인터넷 끊김\n처리: 위약금 면제"
+GOOD = "인터넷 끊김 / 내일 오후 두 시 방문 예약"
+MADE_UP = "인터넷 끊김 / 위약금 면제"
 OPTIONS = SummaryOptions(max_tokens=60, temperature=0.1, timeout_s=9, input_chars=300)
 
 
@@ -29,6 +29,8 @@ class FakeChat:
 
     answers: list[str]
     finish_reason: str = "stop"
+    takes_s: float = 0.0
+    now: float = 100.0
     asked: list[tuple[Sequence[Mapping[str, str]], float, float]] = field(default_factory=list)
     info: ModelInfo = field(
         default_factory=lambda: ModelInfo(name="fake", revision="1", device="server")
@@ -36,6 +38,9 @@ class FakeChat:
 
     def warm_up(self) -> None:
         """Nothing to warm."""
+
+    def clock(self) -> float:
+        return self.now
 
     def complete(
         self,
@@ -47,9 +52,15 @@ class FakeChat:
         schema: Mapping[str, Any] | None = None,
     ) -> ChatAnswer:
         self.asked.append((messages, temperature, timeout_s))
+        self.now += self.takes_s
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return ChatAnswer(
-            text=text, finish_reason=self.finish_reason, prompt_tokens=100, output_tokens=20
+            text=text,
+            finish_reason=self.finish_reason,
+            prompt_tokens=100,
+            output_tokens=20,
+            cached_tokens=70,
+            seconds=self.takes_s,
         )
 
 
@@ -70,7 +81,7 @@ def test_a_bad_answer_is_asked_for_once_more_with_the_reasons() -> None:
     assert [Check.ASKED_AND_DONE in answer for answer in found.failed] == [True]
     first, again = (messages[-1]["content"] for messages, _, _ in chat.asked)
     assert again.startswith(first)
-    assert "두 줄" in again.removeprefix(first)
+    assert "`문의 / 처리`" in again.removeprefix(first)
     assert chat.asked[1][1] > chat.asked[0][1]
 
 
@@ -118,6 +129,52 @@ def test_a_model_that_is_away_is_the_callers_business() -> None:
 
     with pytest.raises(ModelUnavailableError):
         summarise(Away([""]), LINES, "ko", OPTIONS)
+
+
+def test_turns_are_read_ahead_and_the_summary_begins_with_what_was_read() -> None:
+    chat = FakeChat([GOOD])
+    for count in range(1, len(LINES) + 1):
+        read_ahead(chat, LINES[:count], "ko", OPTIONS)
+    found = summarise(chat, LINES, "ko", OPTIONS, ahead=True)
+    assert (found.source, found.cached_tokens) == (Source.MODEL, 70)
+    # The greeting that the call begins with tells nothing: there is nothing to read yet.
+    shown = [messages[-1]["content"] for messages, _, _ in chat.asked]
+    assert len(shown) == len(LINES)
+    assert shown[1].startswith(shown[0])
+    assert shown[1] == shown[2]
+
+
+def test_no_second_answer_is_begun_that_would_come_too_late() -> None:
+    chat = FakeChat([MADE_UP, GOOD], takes_s=2.0)
+    found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 3.9, clock=chat.clock)
+    assert (found.source, len(chat.asked), found.seconds) == (Source.QUOTES, 1, 2.0)
+
+
+def test_a_second_answer_that_comes_in_time_is_asked_for() -> None:
+    chat = FakeChat([MADE_UP, GOOD], takes_s=1.9)
+    found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 3.9, clock=chat.clock)
+    assert (found.source, found.seconds) == (Source.MODEL, 3.8)
+    assert [timeout for _, _, timeout in chat.asked] == pytest.approx([3.9, 2.0])
+
+
+def test_a_second_answer_that_does_not_come_leaves_the_quotes() -> None:
+    class AwayAfterOne(FakeChat):
+        def complete(self, *arguments: Any, **options: Any) -> ChatAnswer:
+            if self.asked:
+                raise ModelUnavailableError
+            return super().complete(*arguments, **options)
+
+    chat = AwayAfterOne([MADE_UP])
+    found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 9, clock=chat.clock)
+    assert found.source is Source.QUOTES
+    with pytest.raises(ModelUnavailableError):
+        summarise(AwayAfterOne([MADE_UP]), LINES, "ko", OPTIONS)
+
+
+def test_a_deadline_that_is_over_leaves_the_model_no_time() -> None:
+    chat = FakeChat([GOOD])
+    summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now - 1, clock=chat.clock)
+    assert 0 < chat.asked[0][2] < 0.1
 
 
 @given(st.lists(st.text(), min_size=1, max_size=2), st.sampled_from(["stop", "length"]))
