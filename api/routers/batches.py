@@ -26,7 +26,6 @@ from api.schemas.consultation import (
     BatchRerunStarted,
     BatchShare,
     BatchSubmitted,
-    BatchView,
     ItemPage,
     ItemQuery,
 )
@@ -46,6 +45,7 @@ from callytics.errors import (
     NothingToRerunError,
 )
 from callytics.services import batches
+from callytics.services.batch_views import BatchView
 from callytics.services.delivery import check_callback_url
 from callytics.settings import Settings
 

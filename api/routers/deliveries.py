@@ -10,14 +10,7 @@ from sqlalchemy.orm import Session
 from api import openapi
 from api.deps import AUTH_ERRORS, Context, Reader, Writer
 from api.routers.consultation import PREFIX
-from api.schemas.deliveries import (
-    DeliveryDetail,
-    DeliveryPage,
-    DeliveryQuery,
-    DeliveryView,
-    EndpointList,
-    EndpointView,
-)
+from api.schemas.deliveries import DeliveryPage, DeliveryQuery, EndpointList
 from callytics.db.batches import Batches
 from callytics.db.deliveries import Deliveries, DeliveryFilter
 from callytics.db.endpoints import Endpoints
@@ -30,6 +23,7 @@ from callytics.errors import (
     InvalidRequestError,
 )
 from callytics.services import delivery
+from callytics.services.delivery_views import DeliveryDetail, DeliveryView, EndpointView
 
 router = APIRouter(prefix=PREFIX, tags=["deliveries"], responses=openapi.problems(*AUTH_ERRORS))
 

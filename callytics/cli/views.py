@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,15 +13,16 @@ from callytics.db.models import (
     AnalysisBatch,
     AnalysisItem,
     AnalysisResult,
-    AnalysisRun,
     Delivery,
     DeliveryAttempt,
     Endpoint,
 )
-from callytics.domain.batching import shown_status
 from callytics.domain.delivery import STATUS_OF
 from callytics.domain.stages import StageStatus
 from callytics.services.batch_results import best_of, problem_of
+from callytics.services.batch_views import BatchView, ItemView
+from callytics.services.delivery_views import AttemptView, DeliveryView, EndpointView
+from callytics.services.schema import Schema
 
 Json = dict[str, Any]
 
@@ -54,19 +54,9 @@ def batches(session: Session, found: Sequence[AnalysisBatch]) -> list[Json]:
     told = Deliveries(session).latest_of_batches(ids)
     return [
         {
-            "batch_id": batch.name,
+            **_json(BatchView.of(batch, counts[batch.id])),
             "client_id": clients[batch.client_id],
-            "status": shown_status(batch.status, counts[batch.id]).value,
-            "total_consultations": batch.size,
-            "counts": {state.value: counts[batch.id].get(state, 0) for state in StageStatus},
-            "callback_url": batch.callback_url,
             "callback_status": _status(told.get(batch.id)),
-            "run": batch.run_no,
-            "runs": [_run(run) for run in batch.runs],
-            "created_at": _time(batch.created_at),
-            "closes_at": _time(batch.closes_at),
-            "closed_at": _time(batch.closed_at),
-            "completed_at": _time(batch.completed_at),
         }
         for batch in found
     ]
@@ -74,17 +64,6 @@ def batches(session: Session, found: Sequence[AnalysisBatch]) -> list[Json]:
 
 def _status(told: Delivery | None) -> str | None:
     return STATUS_OF[told.job.status].value if told is not None else None
-
-
-def _run(run: AnalysisRun) -> Json:
-    return {
-        "run": run.run_no,
-        "model": run.model,
-        "prompt_version": run.prompt_version,
-        "consultations": run.items,
-        "started_at": _time(run.started_at),
-        "completed_at": _time(run.completed_at),
-    }
 
 
 @dataclass(kw_only=True, slots=True)
@@ -146,28 +125,7 @@ def failures(items: Iterable[AnalysisItem]) -> list[Json]:
 
 def item(row: AnalysisItem) -> Json:
     """What was found of a consultation; never what was said in it."""
-    best = best_of(row)
-    found = best.analysis if best is not None and best.analysis is not None else {}
-    parts = ("summary", "keywords", "titles", "checks", "evidence")
-    return {
-        "consultation_id": row.consultation_id,
-        "position": row.position,
-        "status": row.job.status.value,
-        "run": row.run_no,
-        "attempts": row.job.attempt,
-        "call_id": _text(row.call_id),
-        "metadata": row.details,
-        **{name: found.get(name) for name in parts},
-        "quality_score": best.quality_score if best else None,
-        "processing_time": best.seconds if best else None,
-        "model": best.model if best else None,
-        "revision": best.revision if best else None,
-        "prompt_version": best.prompt_version if best else None,
-        "prompt_tokens": best.prompt_tokens if best else None,
-        "output_tokens": best.output_tokens if best else None,
-        "result_run": best.run_no if best else None,
-        "error": dict(problem_of(row)) if best is None and row.job.status in _FAILED else None,
-    }
+    return _json(ItemView.of(row))
 
 
 # --- callbacks -----------------------------------------------------------------------------------
@@ -180,58 +138,24 @@ def deliveries(session: Session, found: Sequence[Delivery]) -> list[Json]:
     names = repository.names([one.batch_id for one in found if one.batch_id])
     return [
         {
-            "delivery_id": str(one.id),
+            **_json(DeliveryView.of(one, batch=names.get(one.batch_id) if one.batch_id else None)),
             "client_id": clients[one.client_id],
-            "event": one.event.value,
-            "status": STATUS_OF[one.job.status].value,
             "endpoint_id": str(one.endpoint_id),
-            "url": one.endpoint.url,
-            "batch_id": names[one.batch_id] if one.batch_id else None,
-            "run": one.run_no,
-            "call_id": _text(one.call_id),
-            "supersedes": _text(one.supersedes),
-            "tries": one.tries,
-            "replays": one.replays,
-            "created_at": _time(one.created_at),
-            "delivered_at": _time(one.delivered_at),
-            "next_attempt_at": _time(
-                one.job.next_attempt_at if one.job.status is StageStatus.QUEUED else None
-            ),
-            "error": one.job.problem,
         }
         for one in found
     ]
 
 
 def attempt(row: DeliveryAttempt) -> Json:
-    return {
-        "attempt": row.attempt,
-        "started_at": _time(row.started_at),
-        "seconds": round(row.seconds, 3),
-        "status": row.status,
-        "fault": row.problem,
-        "verdict": row.verdict,
-        "answer": row.answer.decode(errors="replace")[:ANSWER_CHARS] if row.answer else None,
-    }
+    """With the start of the answer alone."""
+    view = _json(AttemptView.of(row))
+    answer = view["answer"]
+    return {**view, "answer": answer[:ANSWER_CHARS] if answer is not None else None}
 
 
 def endpoint(row: Endpoint, clients: Mapping[UUID, str]) -> Json:
-    return {
-        "endpoint_id": str(row.id),
-        "client_id": clients[row.client_id],
-        "url": row.url,
-        "failures": row.failures,
-        "paused_until": _time(row.paused_until),
-        "disabled_at": _time(row.disabled_at),
-        "disabled_reason": row.disabled_reason,
-        "last_success_at": _time(row.last_success_at),
-        "last_failure_at": _time(row.last_failure_at),
-    }
+    return {**_json(EndpointView.of(row)), "client_id": clients[row.client_id]}
 
 
-def _time(value: datetime | None) -> str | None:
-    return value.astimezone(UTC).isoformat() if value is not None else None
-
-
-def _text(value: UUID | None) -> str | None:
-    return str(value) if value is not None else None
+def _json(view: Schema) -> Json:
+    return view.model_dump(mode="json")

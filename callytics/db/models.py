@@ -297,6 +297,7 @@ class Job(Base):
 
     __table_args__ = (
         CheckConstraint("attempt <= attempt_limit", name="attempts"),
+        Index("ix_jobs_finished_at", "finished_at"),
         Index(
             "ix_jobs_open",
             "kind",

@@ -84,10 +84,10 @@ _CLAUSE = re.compile(
 
 def compose_korean(asked: str, done: Sequence[str]) -> str:
     """`고객이 카드 분실을 문의하여 카드 정지, 재발급 신청함.`"""
-    last = _OPEN_STEM.sub(lambda stem: _MADE_NOUN[stem[1]], done[-1])
+    *others, last = (_OPEN_STEM.sub(lambda stem: _MADE_NOUN[stem[1]], phrase) for phrase in done)
     if last == done[-1]:
         last += "함" if _IS_DEED.search(last) else " 안내함"
-    return f"고객이 {_asking(asked)} {', '.join([*done[:-1], last])}."
+    return f"고객이 {_asking(asked)} {', '.join([*others, last])}."
 
 
 def _asking(asked: str) -> str:

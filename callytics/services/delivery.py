@@ -291,10 +291,11 @@ class DeliveryWork:
         endpoint, _pause = Endpoints(session).lock(delivery.endpoint_id)
         if found is None:
             return End(status=StageStatus.FAILED, problem=EndpointDisabledError())
+        tries = delivery.tries + 1
         judged = judge(
             status=found.status,
             fault=found.fault,
-            tries=delivery.tries + 1,
+            tries=tries,
             retry_after=found.retry_after,
             now=datetime.fromtimestamp(self._clock(), UTC),
             jitter=self._jitter(),
@@ -302,7 +303,7 @@ class DeliveryWork:
         self._note_attempt(session, job, delivery, found, judged)
         self._note_health(session, endpoint, judged)
         waiting = self._call_up(session, endpoint, job, judged)
-        return _end(found, judged, tries=delivery.tries + 1, hints=waiting)
+        return _end(found, judged, tries=tries, hints=waiting)
 
     def _note_attempt(
         self,

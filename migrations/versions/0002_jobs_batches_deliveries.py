@@ -88,6 +88,7 @@ def upgrade() -> None:
         sa.CheckConstraint("attempt <= attempt_limit", name=op.f("ck_jobs_attempts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
+    op.create_index("ix_jobs_finished_at", "jobs", ["finished_at"], unique=False)
     op.create_index(
         "ix_jobs_open",
         "jobs",
@@ -521,6 +522,7 @@ def downgrade() -> None:
     )
     op.drop_index("ix_analysis_batches_client_created", table_name="analysis_batches")
     op.drop_table("analysis_batches")
+    op.drop_index("ix_jobs_finished_at", table_name="jobs")
     op.drop_index(
         "ix_jobs_open",
         table_name="jobs",

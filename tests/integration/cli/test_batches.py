@@ -16,7 +16,6 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 from typer.testing import Result
 
-from api.schemas.consultation import BatchView, ItemView
 from callytics.db.engine import unit_of_work
 from callytics.db.jobs import Jobs
 from callytics.db.models import AnalysisBatch, Client
@@ -25,6 +24,7 @@ from callytics.domain.stages import Queue, StageStatus
 from callytics.errors import ConversationEmptyError
 from callytics.queueing.app import make_celery
 from callytics.queueing.broker import backlog
+from callytics.services.batch_views import BatchView, ItemView
 from callytics.services.batches import Consultation
 from callytics.services.job_work import JobHint
 from callytics.settings import Settings

@@ -8,13 +8,13 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 from typer.testing import Result
 
-from api.schemas.deliveries import DeliveryDetail, DeliveryView, EndpointView
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Client, Delivery, Job
 from callytics.domain.delivery import Fault
 from callytics.domain.stages import Queue
 from callytics.queueing.app import make_celery
 from callytics.queueing.broker import backlog
+from callytics.services.delivery_views import DeliveryDetail, DeliveryView, EndpointView
 from callytics.settings import Settings
 from tests.integration.cli.conftest import Run
 from tests.support.batches import BatchDesk

@@ -28,7 +28,8 @@ from workers.runtimes import load
 from workers.runtimes.chat import OpenAiChat
 
 HELLO = [{"role": "user", "content": "안녕하세요, 박준호입니다."}]
-SMALL = Settings(preset="offline").models.summarize.model
+PRESET = Settings(preset="offline").models.summarize
+SMALL = PRESET.model
 
 
 def load_chat(base_url: str | None, model: str = "small-chat", **options: Any) -> OpenAiChat:
@@ -235,7 +236,7 @@ def small_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAiChat]
     port = free_port()
     with (
         running(engine(port), tmp_path_factory.mktemp("engine") / "log", timeout_s=120),
-        closing(load_chat(f"http://127.0.0.1:{port}/v1", SMALL)) as chat,
+        closing(load_chat(f"http://127.0.0.1:{port}/v1", SMALL, **PRESET.options)) as chat,
     ):
         chat.warm_up()
         yield chat
@@ -280,7 +281,7 @@ def test_a_real_model_says_what_was_asked_and_done(small_chat: OpenAiChat) -> No
         (Role.CUSTOMER, "네, 감사합니다."),
     ]
     lines = [Line(role=role, text=text) for role, text in said]
-    found = summarise(small_chat, lines, "ko", SummaryOptions())
+    found = summarise(small_chat, lines, "ko", SummaryOptions.of(PRESET.options))
     assert found.source is Source.MODEL
     assert "도시락" in found.text
     assert "취소" in found.text

@@ -599,7 +599,11 @@ class TestBatchBody:
         good = AnalysisResult(run_no=1, analysis=analysis, quality_score=0.9, seconds=4.0)
         failed = AnalysisResult(run_no=2, problem={"code": "x", "detail": "Why."})
         batch = AnalysisBatch(name="BATCH-20250913-001", status=BatchStatus.COMPLETED_WITH_ERRORS)
-        run = AnalysisRun(run_no=2, completed_at=datetime(2025, 9, 13, 14, 28, 45, tzinfo=UTC))
+        run = AnalysisRun(
+            run_no=2,
+            started_at=datetime(2025, 9, 13, 14, 24, 0, tzinfo=UTC),
+            completed_at=datetime(2025, 9, 13, 14, 28, 45, 300_000, tzinfo=UTC),
+        )
         earlier = uuid4()
 
         body = json.loads(
@@ -620,7 +624,7 @@ class TestBatchBody:
         assert body["errors"] == [
             {"consultation_id": "CL-2", "error": {"code": "x", "detail": "Why."}}
         ]
-        assert body["total_processing_time"] == 8.0
+        assert body["total_processing_time"] == 285.3
         assert (body["run"], body["supersedes"]) == (2, str(earlier))
         assert body["status"] == "completed_with_errors"
 
