@@ -31,6 +31,7 @@ from callytics.domain.summary import PROMPT_VERSION
 from callytics.domain.transcript import Role
 from callytics.embedded.parts import llm_engine
 from callytics.embedded.process import free_port, running
+from callytics.errors import ModelUnavailableError
 from callytics.model_files import resolve
 from callytics.services.summary import (
     CheckedSummary,
@@ -73,12 +74,13 @@ class Case:
 
 
 @contextmanager
-def served(model: str, threads: int | None, slots: int) -> Iterator[str]:
+def served(model: str, *, threads: int | None, slots: int, nice: int) -> Iterator[str]:
     """The base URL of an engine of our own that serves `model`."""
     folder = resolve(model, Settings())
     [gguf] = Path(folder).glob("*.gguf")
     port = free_port()
     process = llm_engine(gguf, alias=model, port=port, slots=slots)
+    process = replace(process, nice=nice)
     if threads:
         process = replace(process, command=[*process.command, "--threads", str(threads)])
     with TemporaryDirectory() as logs, running(process, Path(logs) / "log", timeout_s=120):
@@ -111,15 +113,19 @@ class Bench:
 
     def measure(self, case: Case) -> Measured:
         read_s = self._read_turns(case) if self.ahead else 0.0
-        deadline = monotonic() + self.budget_s if self.budget_s else None
-        found = summarise(
-            self.chat,
-            case.lines,
-            case.language,
-            self.options,
-            ahead=self.ahead,
-            deadline=deadline,
-        )
+        started = monotonic()
+        try:
+            found = summarise(
+                self.chat,
+                case.lines,
+                case.language,
+                self.options,
+                ahead=self.ahead,
+                deadline=started + self.budget_s if self.budget_s else None,
+            )
+        except ModelUnavailableError:
+            seconds = round(monotonic() - started, 3)
+            found = CheckedSummary(text="(late)", source=Source.NOTHING, seconds=seconds)
         return Measured(case=case, found=found, read_s=read_s)
 
     def _read_turns(self, case: Case) -> float:
@@ -157,6 +163,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["dev", "test", "all"], default="all")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--nice", type=int, default=0, help="of our engine; root may go below 0")
     parser.add_argument("--ahead", action="store_true")
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--budget", type=float, help="seconds")
@@ -169,7 +176,7 @@ def main() -> None:
     server = (
         nullcontext(said.base_url)
         if said.base_url
-        else served(said.model, said.threads, said.slots)
+        else served(said.model, threads=said.threads, slots=said.slots, nice=said.nice)
     )
     with server as url:
         model = Settings().models.summarize.model_copy(update={"model": said.model})

@@ -337,10 +337,10 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             # Of the three seconds that an agent waits, 2 cores read 60 tokens and write 20 in each
             # (docs/measurements.md).
             "options": {
-                "max_tokens": 24,
+                "max_tokens": 22,
                 "temperature": 0.0,
                 "timeout_s": 120,
-                "input_chars": 130,
+                "input_chars": 110,
                 # llama.cpp's way to hold an answer to `asked / done`, with two deeds at most.
                 "extra_body": {"grammar": SUMMARY_GRAMMAR},
             },

@@ -1,8 +1,13 @@
 """Batches of consultations: sent, followed, read, cancelled, run again."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
+from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api import examples, openapi
 from api.context import ApiContext
@@ -16,6 +21,7 @@ from api.deps import (
     json_only,
     signed,
 )
+from api.errors import DATABASE_AWAY
 from api.replies import as_json, base_url
 from api.routers.consultation import PREFIX
 from api.schemas.consultation import (
@@ -32,7 +38,7 @@ from api.schemas.consultation import (
 from api.submission import JSON_ERRORS
 from callytics.db.batches import AnalysisItems, Batches
 from callytics.db.engine import unit_of_work
-from callytics.domain.batching import BatchStatus
+from callytics.domain.batching import BATCH_FINISHED, BatchStatus
 from callytics.errors import (
     BatchFinishedError,
     BatchNotFoundError,
@@ -48,6 +54,10 @@ from callytics.services import batches
 from callytics.services.batch_views import BatchView
 from callytics.services.delivery import check_callback_url
 from callytics.settings import Settings
+
+PING_S = 15
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix=PREFIX, tags=["batches"], responses=openapi.problems(*AUTH_ERRORS))
 
@@ -149,9 +159,48 @@ def list_batches(
     },
 )
 def show(context: Context, client_id: Reader, batch_id: BatchId) -> BatchView:
+    return _look(context, client_id, batch_id)[1]
+
+
+@router.get(
+    "/batches/{batch_id}/events",
+    summary="A batch's progress as server-sent events",
+    response_class=EventSourceResponse,
+    responses={
+        200: {"content": {"text/event-stream": {}}, "description": "Events"},
+        **openapi.problems(*AUTH_ERRORS, BatchNotFoundError),
+    },
+)
+async def events(context: Context, client_id: Reader, batch_id: BatchId) -> EventSourceResponse:
+    """A `batch` event with the batch as it stands, then one for each change, until it has ended."""
+    row_id, _ = await run_in_threadpool(_look, context, client_id, batch_id)
+    return EventSourceResponse(_events(context, client_id, row_id, batch_id), ping=PING_S, sep="\n")
+
+
+async def _events(
+    context: ApiContext, client_id: UUID, row_id: UUID, batch_id: str
+) -> AsyncIterator[ServerSentEvent]:
+    told: BatchView | None = None
+    async with context.watch.watching(row_id) as watcher:
+        while told is None or told.status not in BATCH_FINISHED:
+            try:
+                _, now = await run_in_threadpool(_look, context, client_id, batch_id)
+            except DATABASE_AWAY as error:
+                # PostgreSQL restarts: who waits goes on waiting.
+                log.warning("follow_interrupted", error=type(error).__name__)
+            else:
+                if now != told:
+                    yield ServerSentEvent(now.model_dump_json(), event="batch")
+                told = now
+            if told is None or told.status not in BATCH_FINISHED:
+                await watcher.wait()
+
+
+def _look(context: ApiContext, client_id: UUID, batch_id: str) -> tuple[UUID, BatchView]:
+    """The id of the batch's row, and the batch as it is now."""
     with unit_of_work(context.sessions) as session:
         batch = Batches(session).get(client_id, batch_id)
-        return BatchView.of(batch, Batches(session).counts([batch.id])[batch.id])
+        return batch.id, BatchView.of(batch, Batches(session).counts([batch.id])[batch.id])
 
 
 @router.get(

@@ -17,6 +17,13 @@ from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import ConversationNotFoundError, QuickSummaryNotFoundError
 
+_BEFORE = {
+    Priority.HIGH: (Priority.HIGH,),
+    Priority.NORMAL: (Priority.HIGH, Priority.NORMAL),
+    Priority.LOW: tuple(Priority),
+}
+"""Which priorities go no later than one."""
+
 RECENT = 20
 """The latest answers that an expectation rests on."""
 
@@ -70,9 +77,15 @@ class QuickSummaries:
         return found
 
     def same(
-        self, client_id: UUID, content_hash: str, *, model: str, within: timedelta
+        self,
+        client_id: UUID,
+        content_hash: str,
+        *,
+        priority: Priority,
+        model: str,
+        within: timedelta,
     ) -> QuickSummary | None:
-        """A request of this client with the same content that is answered, or about to be.
+        """A request of this client with the same content that is answered, or will be no later.
 
         An answer counts if a worker that lives now would give it with the same revision of the model.
         """
@@ -81,7 +94,9 @@ class QuickSummaries:
             WorkerHeartbeat.beat_at > func.clock_timestamp() - FRESH_FOR,
             revision == QuickSummary.revision,
         )
-        unfinished = Job.status.in_((StageStatus.QUEUED, StageStatus.RUNNING))
+        unfinished = (Job.status == StageStatus.RUNNING) | (
+            (Job.status == StageStatus.QUEUED) & Job.priority.in_(_BEFORE[priority])
+        )
         answered = (Job.status == StageStatus.DONE) & (QuickSummary.model == model) & current
         return self._session.scalar(
             select(QuickSummary)
@@ -97,17 +112,12 @@ class QuickSummaries:
             .limit(1)
         )
 
-    def load(self, priority: Priority) -> Load:
-        """What a request of this `priority` would find before it."""
-        first = {
-            Priority.HIGH: (Priority.HIGH,),
-            Priority.NORMAL: (Priority.HIGH, Priority.NORMAL),
-            Priority.LOW: tuple(Priority),
-        }[priority]
-        before = (Job.status == StageStatus.RUNNING) | Job.priority.in_(first)
+    def load(self, priority: Priority, *, ahead: bool) -> Load:
+        """What a request of this `priority` would find before it, and how long one like it takes."""
+        before = (Job.status == StageStatus.RUNNING) | Job.priority.in_(_BEFORE[priority])
         recent = (
             select(QuickSummary.seconds)
-            .where(QuickSummary.seconds.is_not(None))
+            .where(QuickSummary.seconds > 0, QuickSummary.ahead == ahead)
             .order_by(QuickSummary.received_at.desc())
             .limit(RECENT)
             .subquery()

@@ -43,10 +43,12 @@ Message = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A model's answer as a sentence, and how it was judged."""
+    """A model's answer as a sentence, and how it was judged; `asked` and `done` are its parts."""
 
     text: str
     checks: Mapping[Check, bool]
+    asked: str = ""
+    done: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -116,16 +118,55 @@ def read(
         asked=asked,
         done=", ".join(done),
         conversation=conversation,
-        prompt="\n".join(message["content"] for message in messages[:-1]),
+        prompt=_fixed_part(messages),
         language=language or "ko",
         finished=finished or bool(asked and done),
     )
-    return Draft(text=text, checks=judge(candidate))
+    return Draft(text=text, checks=judge(candidate), asked=asked, done=tuple(done))
+
+
+def mended(
+    draft: Draft, lines: Sequence[Line], messages: Sequence[Message], language: str | None
+) -> str | None:
+    """The `draft` with the part that is not to be shown in the speakers' own words, in quotes.
+
+    None if no part of it is to be shown, or nobody knows who said what.
+    """
+    wording = summary_wording.of(language)
+    quote = _quote(lines, wording)
+    if not (quote.asked and quote.done and quote.sides_known):
+        return None
+    mixed = []
+    if draft.done:
+        mixed.append((wording.quote_asked(quote.asked, draft.done), quote.asked, draft.done))
+    if draft.asked:
+        mixed.append((wording.quote_done(draft.asked, quote.done), draft.asked, (quote.done,)))
+    for text, asked, done in mixed:
+        candidate = Candidate(
+            text=text,
+            asked=asked,
+            done=", ".join(done),
+            conversation="\n".join(line.text for line in lines),
+            prompt=_fixed_part(messages),
+            language=language or "ko",
+        )
+        if all(judge(candidate).values()):
+            return text
+    return None
 
 
 def quoted(lines: Sequence[Line], language: str | None) -> str:
     """What was asked and what was answered in the speakers' own words, a few of each, in quotes."""
     wording = summary_wording.of(language)
+    quote = _quote(lines, wording)
+    return wording.quote(quote) if quote.asked or quote.done else wording.no_matter
+
+
+def _fixed_part(messages: Sequence[Message]) -> str:
+    return "\n".join(message["content"] for message in messages[:-1])
+
+
+def _quote(lines: Sequence[Line], wording: Wording) -> Quote:
     told = telling(lines)
     first = next((line.text for line in told if line.role is not Role.AGENT), "")
     asked = next(filter(asks, sentences(first)), next(iter(sentences(first)), None))
@@ -133,14 +174,11 @@ def quoted(lines: Sequence[Line], language: str | None) -> str:
         said for line in told if line.role is not Role.CUSTOMER for said in sentences(line.text)
     ]
     done = next((said for said in reversed(answers) if acts(said) and not _is_question(said)), None)
-    if not (asked or done):
-        return wording.no_matter
-    quote = Quote(
+    return Quote(
         asked=wording.few_words(asked) if asked else None,
         done=wording.few_words(done) if done else None,
         sides_known=all(line.role is not Role.UNKNOWN for line in lines),
     )
-    return wording.quote(quote)
 
 
 def _message(role: str, content: str) -> Message:

@@ -66,7 +66,7 @@ def judge(candidate: Candidate) -> dict[Check, bool]:
     return {check: passes(candidate) for check, passes in CHECKS.items()}
 
 
-_ANY_END = re.compile(r"[.!。！…]$|[\w)]$")
+_ANY_END = re.compile(r"[.!。！…]$|[\w)”]$")
 _FINAL_M = "\u11b7"
 _DANGLING = re.compile(
     r"(?:,|·|및|또는|그리고|의|을|를|에서|하고|하여|\band|\bthe|\bto|\bof|\bor)[.]?$"

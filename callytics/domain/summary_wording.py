@@ -35,7 +35,8 @@ class Wording:
     """`asked` and `done` are labels that models put before the slots although nobody wants them.
 
     `phrase` makes a noun phrase of what a model put into a slot, or None if it is none; `compose`
-    makes the sentence out of what was asked and what was done (one or more phrases).
+    makes the sentence out of what was asked and what was done (one or more phrases); `quote` out of
+    a few words of each, `quote_asked` and `quote_done` out of a few words of one and the other.
     """
 
     task: str
@@ -49,6 +50,8 @@ class Wording:
     phrase: Callable[[str], str | None]
     few_words: Callable[[str], str]
     quote: Callable[[Quote], str]
+    quote_asked: Callable[[str, Sequence[str]], str]
+    quote_done: Callable[[str, str], str]
     reasons: Mapping[Check, str]
     no_speech: str
     no_matter: str
@@ -84,10 +87,14 @@ _CLAUSE = re.compile(
 
 def compose_korean(asked: str, done: Sequence[str]) -> str:
     """`고객이 카드 분실을 문의하여 카드 정지, 재발급 신청함.`"""
+    return f"고객이 {_asking(asked)} {_deeds(done)}."
+
+
+def _deeds(done: Sequence[str]) -> str:
     *others, last = (_OPEN_STEM.sub(lambda stem: _MADE_NOUN[stem[1]], phrase) for phrase in done)
     if last == done[-1]:
         last += "함" if _IS_DEED.search(last) else " 안내함"
-    return f"고객이 {_asking(asked)} {', '.join([*others, last])}."
+    return ", ".join([*others, last])
 
 
 def _asking(asked: str) -> str:
@@ -192,6 +199,10 @@ _KOREAN = Wording(
     phrase=_korean_phrase,
     few_words=_last_words,
     quote=_quote_korean,
+    quote_asked=lambda words, done: f"고객이 “{words}”라고 문의하여 {_deeds(done)}.",
+    quote_done=lambda asked, words: (
+        f"고객이 {_asking(asked).removesuffix('하여')}했고, 상담사가 “{words}”라고 답함."
+    ),
     reasons={
         Check.FINISHED: "더 짧게 적는다.",
         Check.LENGTH: "문의와 처리를 빠짐없이 짧게 적는다.",
@@ -228,8 +239,11 @@ _ENGLISH_REASONS = {
 
 def compose_english(asked: str, done: Sequence[str]) -> str:
     """`The customer asked about a lost card, and the agent blocked it and ordered a new one.`"""
-    deeds = " and ".join(map(_lowered, done))
-    return f"The customer asked about {_lowered(asked)}, and the agent {deeds}."
+    return f"The customer asked about {_lowered(asked)}, and the agent {_english_deeds(done)}."
+
+
+def _english_deeds(done: Sequence[str]) -> str:
+    return " and ".join(map(_lowered, done))
 
 
 def _lowered(phrase: str) -> str:
@@ -298,6 +312,12 @@ _ENGLISH = Wording(
     phrase=_english_phrase,
     few_words=_first_words,
     quote=_quote_english,
+    quote_asked=lambda words, done: (
+        f"The customer said “{words}”, and the agent {_english_deeds(done)}."
+    ),
+    quote_done=lambda asked, words: (
+        f"The customer asked about {_lowered(asked)}, and the agent answered “{words}”."
+    ),
     reasons=_ENGLISH_REASONS,
     thrift=2.5,
     no_speech="There is no speech in this call.",
@@ -317,6 +337,8 @@ _ANY = Wording(
     compose=lambda asked, done: f"{asked} – {', '.join(done)}.",
     phrase=lambda said: said if said and not said.endswith(("?", "？")) else None,
     few_words=_first_words,
+    quote_asked=lambda words, done: f"“{words}” – {', '.join(done)}.",
+    quote_done=lambda asked, words: f"{asked} – “{words}”.",
     quote=lambda quote: " – ".join(f"“{said}”" for said in (quote.asked, quote.done) if said),
     reasons=_ENGLISH_REASONS,
     no_speech=_ENGLISH.no_speech,

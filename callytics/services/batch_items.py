@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from callytics.db.batches import AnalysisItems, AnalysisResults, AnalysisRuns
+from callytics.db.changes import announce
 from callytics.db.models import AnalysisItem, AnalysisRun, Job
 from callytics.db.turns import Turns
 from callytics.domain.jobs import JobKind
@@ -79,4 +80,5 @@ class AnalysisWork:
             prompt_tokens=analysed.prompt_tokens,
             output_tokens=analysed.output_tokens,
         )
+        announce(session, item.batch_id)
         return End()

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.engine import relax, unit_of_work
 from callytics.db.jobs import Jobs
 from callytics.db.models import Conversation, Job, QuickSummary, SpokenTurn
-from callytics.db.quick_summaries import Conversations, QuickSummaries
+from callytics.db.quick_summaries import RECENT, Conversations, QuickSummaries
 from callytics.domain import dialogue
 from callytics.domain.excerpt import Line
 from callytics.domain.job import Priority
@@ -75,12 +76,13 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
         same = summaries.same(
             question.client_id,
             content,
+            priority=question.priority,
             model=model.model,
             within=timedelta(seconds=quick.cache_ttl_s),
         )
         if same is not None:
             return Asked(row=same, cached=same.text is not None)
-        load = summaries.load(question.priority)
+        load = summaries.load(question.priority, ahead=ahead)
         workers = settings.worker(_QUEUE).concurrency
         each_s = quick.least_s if load.seconds is None else load.seconds
         if load.waiting >= quick.max_waiting:
@@ -188,11 +190,15 @@ class QuickSummaryWork:
         self._chat = chat
         self._options = SummaryOptions.of(model.options)
         self._least_s = settings.least_s
+        self._taken: Mapping[bool, deque[float]] = {
+            ahead: deque(maxlen=RECENT) for ahead in (False, True)
+        }
+        """Seconds that the model took lately: conversations as a whole, and those sent ahead."""
 
     def read(self, session: Session, job: Job) -> _ToSummarise | NotNow:
         """What is to be read; a request that cannot be answered in time any more gives way to others."""
         row, left_s = QuickSummaries(session).to_make(job.id)
-        if not row.late and left_s < self._least_s:
+        if not row.late and left_s < self._needed_s(row.ahead):
             row.late = True
             job.priority = Priority.LOW
             session.flush()
@@ -205,8 +211,12 @@ class QuickSummaryWork:
             deadline=None if row.late else monotonic() + left_s,
         )
 
+    def _needed_s(self, ahead: bool) -> float:  # noqa: FBT001
+        """What a summary takes at least: as long as the quickest one lately."""
+        return max(self._least_s, min(self._taken[ahead], default=0.0))
+
     def compute(self, inputs: _ToSummarise, progress: Progress) -> CheckedSummary:  # noqa: ARG002
-        return summarise(
+        found = summarise(
             self._chat,
             inputs.lines,
             inputs.language,
@@ -214,6 +224,9 @@ class QuickSummaryWork:
             ahead=inputs.ahead,
             deadline=inputs.deadline,
         )
+        if found.seconds:
+            self._taken[inputs.ahead].append(found.seconds)
+        return found
 
     def write(self, session: Session, job: Job, found: CheckedSummary) -> End:
         QuickSummaries(session).store(

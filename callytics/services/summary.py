@@ -1,4 +1,4 @@
-"""A checked summary out of a chat model: ask, judge, ask once more with the reasons, else quote.
+"""A checked summary out of a chat model: ask, judge, ask once more with the reasons, else mend or quote.
 
 A conversation that goes on can be read ahead: its summary then only needs to be written.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from callytics.domain import summary
 from callytics.domain.excerpt import Line, telling
-from callytics.domain.summary import Draft
+from callytics.domain.summary import Draft, Message
 from callytics.domain.summary_checks import Check
 from callytics.domain.summary_wording import of as wording_of
 from callytics.errors import ModelUnavailableError
@@ -28,8 +28,10 @@ LEAST_TIMEOUT_S = 0.01
 class Source(StrEnum):
     MODEL = "model"
     """The model's answer passed every check."""
+    MENDED = "mended"
+    """A part of it did not: that part is in the speakers' own words, in quotes. The whole passed."""
     QUOTES = "quotes"
-    """No answer did: the speakers' own words, in quotes."""
+    """Nothing of it did: the speakers' own words, in quotes."""
     NOTHING = "nothing"
     """There was nothing to ask a model about."""
 
@@ -118,17 +120,24 @@ def summarise(
     started = clock()
     answers: list[ChatAnswer] = []
     failed: list[tuple[Check, ...]] = []
+    limit = options.ahead_chars if ahead else options.input_chars
+    messages = summary.prompt(lines, language, limit, ahead=ahead)
+    text = None
     for answer, draft in _drafts(
-        model, lines, language, options, ahead=ahead, deadline=deadline, clock=clock
+        model, messages, lines, language, options, deadline=deadline, clock=clock
     ):
         answers.append(answer)
         if not draft.failed:
+            text, source = draft.text, Source.MODEL
             break
         failed.append(draft.failed)
-    passed = not draft.failed
+        if text is None:
+            text, source = summary.mended(draft, lines, messages, language), Source.MENDED
+    if text is None:
+        text, source = summary.quoted(lines, language), Source.QUOTES
     return CheckedSummary(
-        text=draft.text if passed else summary.quoted(lines, language),
-        source=Source.MODEL if passed else Source.QUOTES,
+        text=text,
+        source=source,
         seconds=round(clock() - started, 3),
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),
@@ -139,17 +148,15 @@ def summarise(
 
 def _drafts(
     model: ChatModel,
+    messages: Sequence[Message],
     lines: Sequence[Line],
     language: str | None,
     options: SummaryOptions,
     *,
-    ahead: bool,
     deadline: float | None,
     clock: Callable[[], float],
 ) -> Iterator[tuple[ChatAnswer, Draft]]:
     """The model's answers, each asked for only when the one before is not taken and there is time."""
-    limit = options.ahead_chars if ahead else options.input_chars
-    messages = summary.prompt(lines, language, limit, ahead=ahead)
     asked, temperature = messages, options.temperature
     took: float | None = None
     for _ in range(TRIES):

@@ -1,3 +1,5 @@
+import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +20,7 @@ from callytics.domain.stages import StageStatus
 from callytics.errors import ModelUnavailableError
 from callytics.services import batches
 from callytics.services.batch_items import AnalysisWork
-from tests.support.api import ApiClient, problem
+from tests.support.api import ApiClient, problem, serving
 from tests.support.chat import ANALYSIS, CONVERSATION, ScriptedChat
 from tests.support.pipeline import Pipeline
 
@@ -181,6 +183,23 @@ class TestReading:
         assert (done["status"], done["counts"]) == ("completed", {"done": 3})
         assert [(run["run"], run["consultations"]) for run in done["runs"]] == [(1, 3)]
         assert done["completed_at"] is not None
+
+    def test_its_progress_is_streamed_to_its_end(
+        self, client: ApiClient, pipeline: Pipeline, context: ApiContext
+    ) -> None:
+        name = batch_of(client)
+        with serving(context) as http:
+            reader = ApiClient(http, client.name, client.secret)
+            headers = {"X-Bound-Key": reader.key()}
+            with http.stream("GET", f"{BASE}/batches/{name}/events", headers=headers) as stream:
+                lines = stream.iter_lines()
+                first = next(line for line in lines if line.startswith("data:"))
+                pipeline.run()
+                rest = [line for line in lines if line.startswith("data:")]
+        told = [json.loads(line.removeprefix("data:")) for line in [first, *rest]]
+        assert told[0]["status"] == "queued"
+        assert told[-1]["status"] == "completed"
+        assert all(one != other for one, other in itertools.pairwise(told))
 
     def test_items_show_results_checks_and_evidence(
         self, client: ApiClient, pipeline: Pipeline

@@ -143,6 +143,7 @@ class TestOpenApi:
             "POST /api/v1/consultation/batch-analysis",
             "GET /api/v1/consultation/batches",
             "GET /api/v1/consultation/batches/{batch_id}",
+            "GET /api/v1/consultation/batches/{batch_id}/events",
             "GET /api/v1/consultation/batches/{batch_id}/items",
             "GET /api/v1/consultation/batches/{batch_id}/deliveries",
             "POST /api/v1/consultation/batches/{batch_id}/cancel",

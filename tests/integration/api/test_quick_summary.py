@@ -31,6 +31,9 @@ from tests.support.workers import beat
 
 PATH = "/api/v1/consultation/quick-summary"
 
+BUDGET_S = 20.0
+"""Long, so that what is told at once is told from what was waited for on a busy machine too."""
+
 
 @pytest.fixture
 def chat() -> ScriptedChat:
@@ -65,8 +68,12 @@ def workers(pipeline: Pipeline, context: ApiContext, chat: ScriptedChat) -> Iter
 def context(context: ApiContext, told: list[UUID]) -> ApiContext:
     models = context.settings.models
     summarize = models.summarize.model_copy(update={"model": "scripted"})
+    quick = context.settings.quick_summary.model_copy(update={"budget_s": BUDGET_S})
     settings = context.settings.model_copy(
-        update={"models": models.model_copy(update={"summarize": summarize})}
+        update={
+            "models": models.model_copy(update={"summarize": summarize}),
+            "quick_summary": quick,
+        }
     )
     return replace(context, settings=settings, read_ahead=told.append)
 
@@ -94,7 +101,7 @@ class TestAnswering:
         answer = response.json()
         assert answer["consultation_id"] == "CL-1"
         assert "환불" in answer["summary"]
-        assert 0 < answer["processing_time"] < 3
+        assert 0 < answer["processing_time"] < BUDGET_S
         assert (answer["model_used"], answer["status"]) == ("scripted", "success")
         assert (answer["cached"], answer["source"]) == (False, "model")
 
@@ -195,13 +202,25 @@ class TestCache:
 
 
 class TestBudget:
+    @pytest.fixture
+    def impatient(
+        self, context: ApiContext, workers: Workers, new_client: Callable[..., ApiClient]
+    ) -> Iterator[ApiClient]:
+        """Of a server whose budget is two seconds."""
+        quick = context.settings.quick_summary.model_copy(update={"budget_s": 2.0, "least_s": 0.0})
+        settings = context.settings.model_copy(update={"quick_summary": quick})
+        made = new_client("impatient")
+        with serving(replace(context, send=workers.send, settings=settings)) as http:
+            yield ApiClient(http, made.name, made.secret)
+
     def test_an_answer_past_the_budget_is_fetched(
-        self, client: ApiClient, chat: ScriptedChat
+        self, impatient: ApiClient, chat: ScriptedChat
     ) -> None:
+        client = impatient
         released = Event()
 
         def slow(*_: object) -> str:
-            released.wait(10)
+            released.wait(60)
             return SUMMARY
 
         chat.answer = slow
@@ -209,7 +228,7 @@ class TestBudget:
         assert response.status_code == 202, response.text
         answer = response.json()
         assert (answer["status"], answer["summary"]) == ("processing", None)
-        assert 2.9 < answer["processing_time"] < 3.1
+        assert answer["processing_time"] > 1.9
         where = response.headers["location"]
         assert where == answer["summary_url"]
         assert client.get(where).json()["status"] == "processing"
@@ -217,7 +236,7 @@ class TestBudget:
         released.set()
         fetched = finished(client, where)
         assert "환불" in fetched["summary"]
-        assert fetched["processing_time"] > 2.9
+        assert fetched["processing_time"] > 1.9
 
     def test_what_cannot_make_it_any_more_is_not_begun_and_told_at_once(
         self, client: ApiClient, pipeline: Pipeline, chat: ScriptedChat, context: ApiContext
@@ -228,7 +247,7 @@ class TestBudget:
         )
         response = ask(client)
         assert response.status_code == 202
-        assert response.json()["processing_time"] < 1
+        assert response.json()["processing_time"] < BUDGET_S / 2
 
         where = response.headers["location"]
         finished(client, where)
@@ -241,7 +260,7 @@ class TestBudget:
         waiting(context, client, 8, Priority.NORMAL)
         response = ask(client)
         assert response.status_code == 202
-        assert response.json()["processing_time"] < 1
+        assert response.json()["processing_time"] < BUDGET_S / 2
 
     def test_high_priority_does_not_stand_behind_the_others(
         self, client: ApiClient, context: ApiContext
@@ -365,7 +384,7 @@ def rows(context: ApiContext) -> Sequence[QuickSummary]:
 
 
 def waiting(context: ApiContext, client: ApiClient, number: int, priority: Priority) -> None:
-    """So many other requests wait already, and each takes a second."""
+    """So many other requests wait already, and each takes nine seconds."""
     with unit_of_work(context.sessions) as session:
         client_id = Clients(session).get(client.name).id
         for n in range(number):
@@ -381,7 +400,7 @@ def waiting(context: ApiContext, client: ApiClient, number: int, priority: Prior
                     content_hash=str(n),
                     received_at=now,
                     deadline_at=now,
-                    seconds=1.0,
+                    seconds=9.0,
                 )
             )
 
@@ -393,5 +412,5 @@ def finished(client: ApiClient, where: str) -> dict[str, Any]:
         answer: dict[str, Any] = client.get(where).json()
         return answer if answer["status"] == "success" else None
 
-    found: dict[str, Any] = wait_until(look, 10)
+    found: dict[str, Any] = wait_until(look)
     return found

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callytics.domain.analysis import Draft, Settled, Talk, choose, once_more, prompt, settle, sift
@@ -111,6 +111,7 @@ def test_a_turn_that_would_fill_the_room_alone_is_cut_between_words() -> None:
     assert reading.lines[0].text.endswith(("요금이", "이상해서", "전화했는데"))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300), st.integers(20, 400))
 def test_what_is_read_fits_whatever_the_text(text: str, limit: int) -> None:
     talk = Talk.of(text, "ko")

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callytics.domain.dialogue import Utterance, language_of, read, sentences
@@ -166,6 +166,7 @@ LABELS = {
 SPOKEN = st.text(st.sampled_from("가나다라마바사 .,?!12abc"), min_size=1).filter(str.strip)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(sorted(LABELS)), SPOKEN, st.sampled_from(["\n", "\r\n", "\n\n"]))
@@ -180,6 +181,7 @@ ANYTHING = st.text(st.sampled_from("가고객상담사원님A:：[]()<>\n\r\t .!
 PIECES = st.lists(st.sampled_from([*LABELS, "A: ", "화자1: ", "[00:01] ", "\n", " ", "네", "요. "]))
 
 
+@settings(deadline=None)
 @given(ANYTHING | PIECES.map("".join))
 def test_every_utterance_keeps_its_place_whatever_the_text(text: str) -> None:
     at = 0
@@ -197,11 +199,13 @@ def check_sentences(text: str, utterance: Utterance) -> None:
     assert "".join("".join(one.text for one in found).split()) == "".join(utterance.text.split())
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("가나다 .,?!\n\r한글요")))
 def test_without_labels_nothing_is_lost_but_space(text: str) -> None:
     assert "".join("".join(one.text for one in read(text)).split()) == "".join(text.split())
 
 
+@settings(deadline=None)
 @given(ANYTHING | PIECES.map("".join))
 def test_only_labels_times_and_space_are_lost(text: str) -> None:
     at, lost = 0, []

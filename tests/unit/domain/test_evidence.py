@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callytics.domain.dialogue import read
@@ -93,6 +93,7 @@ def test_a_matter_is_found_as_people_say_it(word: str, text: str) -> None:
 PHRASES = st.text(st.sampled_from("인터넷 요금할방문예약2시내일,.")) | st.text(max_size=20)
 
 
+@settings(deadline=None)
 @given(PHRASES, st.sampled_from([None, *Role]))
 def test_evidence_is_sentences_of_the_conversation_in_order(phrase: str, side: Role | None) -> None:
     found = support(phrase, SAID, side)

@@ -445,6 +445,51 @@ def test_nothing_to_quote_is_said() -> None:
     )
 
 
+def mended(answer: str, lines: tuple[Line, ...] = CALL, language: str | None = "ko") -> str | None:
+    messages = summary.prompt(lines, language, 300)
+    draft = summary.read(answer, lines, messages, language, finished=True)
+    assert draft.failed
+    return summary.mended(draft, lines, messages, language)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (
+            "신용카드 분실 / 방문 예약, 요금 할인",
+            "고객이 “…집 인터넷이 자꾸 끊겨서 전화드렸어요”라고 문의하여 방문 예약, 요금 할인함.",
+        ),
+        (
+            "인터넷 끊김 / 위약금 면제",
+            "고객이 인터넷 끊김을 문의했고,"
+            " 상담사가 “…장애 기간만큼 요금을 할인해 드리겠습니다”라고 답함.",
+        ),
+        ("신용카드 분실 / 위약금 면제", None),
+        ("인터넷이 끊겨요?", None),
+    ],
+)
+def test_the_part_of_a_draft_that_is_not_to_be_shown_is_quoted(
+    answer: str, text: str | None
+) -> None:
+    assert mended(answer) == text
+
+
+def test_english_and_other_drafts_are_mended_too() -> None:
+    assert mended("A duplicate charge / gave a gift card", ENGLISH, "en") == (
+        "The customer asked about a duplicate charge, and the agent answered “I'll email you a…”."
+    )
+    assert mended("A stolen bicycle / Issued a refund", ENGLISH, "en") == (
+        "The customer said “Hi, we were charged…”, and the agent issued a refund."
+    )
+    lines = lines_of((C, "先月の請求書が二重になっています。"), (A, "返金の手続きをいたしました。"))
+    assert mended("請求書の二重 / 自転車", lines, "ja") is None
+
+
+def test_without_sides_nothing_is_mended() -> None:
+    lines = tuple(Line(role=U, text=line.text) for line in CALL)
+    assert mended("인터넷 끊김 / 위약금 면제", lines) is None
+
+
 @given(
     st.lists(st.builds(Line, role=st.sampled_from(Role), text=st.text()), min_size=1),
     st.sampled_from(["ko", "en", "ja", None]),

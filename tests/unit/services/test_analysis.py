@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callytics.domain.analysis_checks import AnalysisCheck
@@ -259,6 +259,7 @@ ANSWERS = st.builds(
 SPOKEN = WORDS.map(lambda said: f"고객: {said} 환불해 주세요\n상담사: 확인했습니다")
 
 
+@settings(deadline=None)
 @given(ANSWERS, SPOKEN | st.just(CALL) | st.text(max_size=60))
 def test_whatever_the_model_says_every_analysis_is_valid_or_none(text: str, spoken: str) -> None:
     try:

@@ -20,6 +20,7 @@ LINES = (
 )
 GOOD = "인터넷 끊김 / 내일 오후 두 시 방문 예약"
 MADE_UP = "인터넷 끊김 / 위약금 면제"
+ALL_MADE_UP = "카드 분실 / 위약금 면제"
 OPTIONS = SummaryOptions(max_tokens=60, temperature=0.1, timeout_s=9, input_chars=300)
 
 
@@ -85,8 +86,18 @@ def test_a_bad_answer_is_asked_for_once_more_with_the_reasons() -> None:
     assert chat.asked[1][1] > chat.asked[0][1]
 
 
+def test_what_is_half_bad_is_mended_with_quotes() -> None:
+    found = summarise(FakeChat([MADE_UP]), LINES, "ko", OPTIONS)
+    assert found.text == (
+        "고객이 인터넷 끊김을 문의했고,"
+        " 상담사가 “…오후 두 시에 방문 예약을 해 드리겠습니다”라고 답함."
+    )
+    assert (found.checks["source"], found.checks["passed"]) == ("mended", True)
+    assert len(found.failed) == 2
+
+
 def test_what_stays_bad_is_not_shown_but_quoted_and_marked() -> None:
-    chat = FakeChat([MADE_UP])
+    chat = FakeChat([ALL_MADE_UP])
     found = summarise(chat, LINES, "ko", OPTIONS)
     assert len(chat.asked) == 2
     assert found.text == (
@@ -145,7 +156,7 @@ def test_turns_are_read_ahead_and_the_summary_begins_with_what_was_read() -> Non
 
 
 def test_no_second_answer_is_begun_that_would_come_too_late() -> None:
-    chat = FakeChat([MADE_UP, GOOD], takes_s=2.0)
+    chat = FakeChat([ALL_MADE_UP, GOOD], takes_s=2.0)
     found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 3.9, clock=chat.clock)
     assert (found.source, len(chat.asked), found.seconds) == (Source.QUOTES, 1, 2.0)
 
@@ -164,7 +175,7 @@ def test_a_second_answer_that_does_not_come_leaves_the_quotes() -> None:
                 raise ModelUnavailableError
             return super().complete(*arguments, **options)
 
-    chat = AwayAfterOne([MADE_UP])
+    chat = AwayAfterOne([ALL_MADE_UP])
     found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 9, clock=chat.clock)
     assert found.source is Source.QUOTES
     with pytest.raises(ModelUnavailableError):
