@@ -334,7 +334,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "summarize": {
             "runtime": "openai",
             "model": "qwen2.5-coder-1.5b-instruct-q4_k_m",
-            # Of the three seconds that an agent waits, 2 cores read 60 tokens and write 20 in each
+            # In each of the three seconds that an agent waits, 2 cores read 56 tokens or write 20
             # (docs/measurements.md).
             "options": {
                 "max_tokens": 22,

@@ -65,7 +65,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_DFL)
     # OpenMP's threads spin while they wait for each other. With other models on the same cores each
     # waits for one that has no core: 2 tokens a second instead of 13. Not spinning at all costs a third
-    # of an idle machine's 21; a few microseconds cost neither (docs/measurements.md).
+    # of an idle machine's 21; so short a spin keeps those, and costs some beside others
+    # (docs/measurements.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     serve(

@@ -186,7 +186,7 @@ def shortened(text: str, limit: int) -> str:
 def _take(lines: Sequence[Line], wanted: Sequence[int], taken: dict[int, Line], limit: int) -> None:
     """Add the `wanted` lines to `taken` as long as all of them fit into `limit` characters."""
     for index in wanted:
-        left = limit - _size(taken.values())
+        left = limit - _size(taken.values()) - len(taken)  # a space before each further one
         line = lines[index]
         if index == wanted[0] and index not in taken:
             line = replace(line, text=shortened(line.text, max(left, 0)))

@@ -205,6 +205,7 @@ REPORT_WORDS = _words(
     고객 고객님 상담 상담사 상담원 문의 문의하여 요청 요청하여 신청 접수 처리 안내 설명 확인 전달 약속
     답변 진행 예정 가능 불가 방법 절차 관련 내용 사항 이유 경우 여부 상황 상태 문제 조치 도움 이용
     제공 통보 신고 항의 불만 발송 대한 대해 위해 통해 따라 따른 후 및 등 또는 함 됨
+    라고 답함
     """
 )
 """What a report says in its own words."""
@@ -233,6 +234,7 @@ _SHORT_WORDS = _words(
     their his her he she them not no as from about after so will would can could when how why if
     because also then there one two who what asked agent customer caller wanted wants said told
     regarding agreed promised explained offered requested inquired confirmed provided informed
+    answered
     """
 )
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from callytics.domain.stages import Queue
 from callytics.embedded.parts import MLM_ENGINE, SLM_ENGINE, application, llm_engine
 from callytics.embedded.postgres import Postgres
 from callytics.embedded.process import POLL_S, Process, free_port, launched, open_log
@@ -31,8 +32,28 @@ OnEvent = Callable[[Event], None]
 
 # Below the range that the system takes the local ports of connections from.
 POSTGRES_PORT, VALKEY_PORT = 15432, 16379
-ENGINES = (("summarize", SLM_ENGINE, 18080), ("analyse", MLM_ENGINE, 18081))
-"""Each chat model that has no server gets an engine of its own: a batch must not hold a summary up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """A chat model without a server gets an engine of its own: a batch must not hold a summary up.
+
+    The worker asks for as many answers at once as the engine has `slots`: what it has asked for cannot
+    be overtaken any more. Two cores write one summary in the time that they have for it
+    (docs/measurements.md); analyses gain from being written together.
+    """
+
+    task: str
+    queue: Queue
+    name: str
+    port: int
+    slots: int
+
+
+ENGINES = (
+    Engine(task="summarize", queue=Queue.SLM, name=SLM_ENGINE, port=18080, slots=1),
+    Engine(task="analyse", queue=Queue.MLM, name=MLM_ENGINE, port=18081, slots=4),
+)
 
 STOP_TIMEOUT_S = 60
 
@@ -220,15 +241,21 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
         published["redis_url"] = valkey.url
         servers.append(valkey.process())
     if wanted.llm.base_url is None:
-        for task, engine, first_choice in ENGINES:
-            model: ModelSettings = getattr(wanted.models, task)
+        for engine in ENGINES:
+            model: ModelSettings = getattr(wanted.models, engine.task)
             if model.server is None:
-                port = free_port(first_choice)
+                port = free_port(engine.port)
                 url = f"http://127.0.0.1:{port}/v1"
-                published.setdefault("models", {})[task] = {"server": url}
+                published.setdefault("models", {})[engine.task] = {"server": url}
+                concurrency = {"concurrency": engine.slots}
+                published.setdefault("workers", {})[engine.queue.value] = concurrency
                 servers.append(
                     llm_engine(
-                        _gguf(model.model, wanted), alias=model.model, port=port, name=engine
+                        _gguf(model.model, wanted),
+                        alias=model.model,
+                        port=port,
+                        name=engine.name,
+                        slots=engine.slots,
                     )
                 )
     if not wanted.audio.roots and SAMPLES.is_dir():

@@ -1,7 +1,7 @@
 """The analysis of one conversation by a chat model: ask, check, ask once more, settle, judge."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from time import monotonic
 from typing import Annotated, Any
 
@@ -51,8 +51,31 @@ class AnalysisForm(_Form):
     titles: TitlesForm
 
 
+class _Repair(BaseModel):
+    """The parts that are asked for again. A server that holds to no schema may fill in all."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    summary: dict[Part, Phrase]
+
+
 SCHEMA: Mapping[str, Any] = AnalysisForm.model_json_schema()
 """The form as a JSON schema; engines that can hold their answers to it."""
+
+
+def schema_of(parts: Collection[Part]) -> dict[str, Any]:
+    """The form with nothing but these parts of the summary: short answers come soon."""
+    phrase = SCHEMA["$defs"]["SummaryForm"]["properties"]["customer"]
+    return _object(summary=_object(**{part.value: {**phrase, "title": part} for part in parts}))
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,14 +152,18 @@ def analyse(
         raise ConversationEmptyError("Nothing but greetings is said in this conversation.")
     reading = analysis.choose(talk, options.input_chars)
     messages = analysis.prompt(reading, talk.language)
-    answers = [_ask(model, messages, options, options.temperature)]
+    answers = [_ask(model, messages, options)]
     drafts = [_draft(answers[0], talk, messages)]
-    faults = drafts[0].faults if drafts[0] else frozenset({Fault.FORM})
-    if faults:
+    first = drafts[0]
+    if first is None or first.faults:
+        faults = first.faults if first else {Fault.FORM}
+        missing = [part for part in Part if first and not first.parts[part]]
         again = analysis.once_more(messages, faults, talk.language)
-        temperature = max(options.temperature, RETRY_TEMPERATURE)
-        answers.append(_ask(model, again, options, temperature))
-        drafts.append(_draft(answers[1], talk, messages))
+        answers.append(
+            _ask(model, again, _bolder(options), schema_of(missing) if first else SCHEMA)
+        )
+        repair = _repaired if first else _draft
+        drafts.append(repair(answers[1], talk, messages))
     settled = analysis.settle(_valid(drafts), talk)
     evidence = analysis_checks.find_evidence(settled, talk)
     findings = analysis_checks.judge(
@@ -163,15 +190,22 @@ def analyse(
 
 
 def _ask(
-    model: ChatModel, messages: Sequence[Message], options: AnalysisOptions, temperature: float
+    model: ChatModel,
+    messages: Sequence[Message],
+    options: AnalysisOptions,
+    schema: Mapping[str, Any] = SCHEMA,
 ) -> ChatAnswer:
     return model.complete(
         messages,
         max_tokens=options.max_tokens,
-        temperature=temperature,
+        temperature=options.temperature,
         timeout_s=options.timeout_s,
-        schema=SCHEMA,
+        schema=schema,
     )
+
+
+def _bolder(options: AnalysisOptions) -> AnalysisOptions:
+    return replace(options, temperature=max(options.temperature, RETRY_TEMPERATURE))
 
 
 def _draft(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft | None:
@@ -186,6 +220,17 @@ def _draft(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft
         keyword_title=form.titles.keyword,
         descriptive_title=form.titles.descriptive,
     )
+    return analysis.sift(written, talk, messages)
+
+
+def _repaired(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft | None:
+    """What can stay of the parts that were asked for again."""
+    try:
+        found = _Repair.model_validate_json(_unfenced(answer.text))
+    except ValidationError:
+        return None
+    parts = {part: found.summary.get(part, "") for part in Part}
+    written = Written(parts=parts, keywords=(), keyword_title="", descriptive_title="")
     return analysis.sift(written, talk, messages)
 
 

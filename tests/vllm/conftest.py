@@ -60,6 +60,8 @@ def vllm(hub_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "-m",
             "vllm.entrypoints.openai.api_server",
             *(word for option in options.items() for word in option),
+            # Compiling takes longer on two cores than all that is asked here.
+            "--enforce-eager",
         ),
         env={"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
         ready=lambda _pid: _answers(f"http://127.0.0.1:{port}/health"),

@@ -85,7 +85,8 @@ def test_a_model_with_a_server_of_its_own_is_not_served_here(
     monkeypatch.delenv("CALLYTICS_LLM__BASE_URL")
     monkeypatch.setenv("CALLYTICS_PRESET", "production")
     monkeypatch.setenv("CALLYTICS_MODELS__SUMMARIZE__SERVER", "http://gpu2:8000/v1")
-    assert "llm" not in assemble(home)[0]
+    monkeypatch.setenv("CALLYTICS_MODELS__ANALYSE__SERVER", "http://gpu3:8000/v1")
+    assert not {"llm", "mlm"} & set(assemble(home)[0])
 
 
 def test_a_stack_that_runs_is_not_started_again(home: StateDir) -> None:

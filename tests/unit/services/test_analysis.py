@@ -170,6 +170,17 @@ def test_what_is_made_up_is_asked_for_once_more_and_only_that_is_replaced() -> N
     assert check(found, AnalysisCheck.SCHEMA_VALID) == 1
 
 
+def test_only_what_is_missing_is_asked_for_again() -> None:
+    repair = json.dumps({"summary": {"agent": "방문 예약, 요금 할인 안내"}})
+    chat = FakeChat([MADE_UP, repair])
+    found = analyse(chat, CALL, OPTIONS)
+    assert found.analysis.form.summary.agent == "방문 예약, 요금 할인 안내"
+    assert found.analysis.form.summary.customer == SUMMARY["customer"]
+    summary = chat.asked[1]["schema"]["properties"]["summary"]
+    assert list(summary["properties"]) == summary["required"] == ["agent"]
+    assert "나오지 않은" in chat.asked[1]["messages"][-1]["content"]
+
+
 def test_what_stays_made_up_is_said_in_the_speakers_own_words_and_costs_quality() -> None:
     chat = FakeChat([MADE_UP])
     found = analyse(chat, CALL, OPTIONS)

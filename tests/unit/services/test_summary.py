@@ -157,15 +157,15 @@ def test_turns_are_read_ahead_and_the_summary_begins_with_what_was_read() -> Non
 
 def test_no_second_answer_is_begun_that_would_come_too_late() -> None:
     chat = FakeChat([ALL_MADE_UP, GOOD], takes_s=2.0)
-    found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 3.9, clock=chat.clock)
+    found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 4.9, clock=chat.clock)
     assert (found.source, len(chat.asked), found.seconds) == (Source.QUOTES, 1, 2.0)
 
 
 def test_a_second_answer_that_comes_in_time_is_asked_for() -> None:
     chat = FakeChat([MADE_UP, GOOD], takes_s=1.9)
-    found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 3.9, clock=chat.clock)
+    found = summarise(chat, LINES, "ko", OPTIONS, deadline=chat.now + 4.9, clock=chat.clock)
     assert (found.source, found.seconds) == (Source.MODEL, 3.8)
-    assert [timeout for _, _, timeout in chat.asked] == pytest.approx([3.9, 2.0])
+    assert [timeout for _, _, timeout in chat.asked] == pytest.approx([4.9, 3.0])
 
 
 def test_a_second_answer_that_does_not_come_leaves_the_quotes() -> None:
