@@ -64,11 +64,11 @@ class Case:
             name=row["id"], split=row["split"], language=row["language"], lines=lines, **words
         )
 
-    def verdict(self, found: CheckedSummary) -> str:
+    def verdict(self, text: str) -> str:
         """`right`, or what the summary misses or makes up."""
-        faults = [f"says {word}" for word in self.wrong if word in found.text]
+        faults = [f"says {word}" for word in self.wrong if word in text]
         for name, groups in (("asked", self.asked), ("done", self.done)):
-            if not all(any(word in found.text for word in group) for group in groups):
+            if not all(any(word in text for word in group) for group in groups):
                 faults.append(f"misses what was {name}")
         return ", ".join(faults) or "right"
 
@@ -99,7 +99,7 @@ class Measured:
         failed = "; ".join(",".join(checks) for checks in found.failed)
         tokens = f"{found.prompt_tokens - found.cached_tokens}+{found.output_tokens}"
         return (
-            f"| {self.case.name} | {found.source} | {self.case.verdict(found)} | {found.seconds:.2f} |"
+            f"| {self.case.name} | {found.source} | {self.case.verdict(found.text)} | {found.seconds:.2f} |"
             f" {tokens} | {found.text} | {failed} |"
         )
 
@@ -138,7 +138,7 @@ class Bench:
 
 def report(measured: Sequence[Measured]) -> None:
     sources = Counter(one.found.source for one in measured)
-    right = sum(one.case.verdict(one.found) == "right" for one in measured)
+    right = sum(one.case.verdict(one.found.text) == "right" for one in measured)
     seconds = [one.found.seconds for one in measured]
     print(
         f"\n{right} of {len(measured)} right; {', '.join(f'{sources[s]} {s}' for s in Source)};"

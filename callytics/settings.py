@@ -389,7 +389,12 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "analyse": {
             "runtime": "openai",
             "model": "Qwen/Qwen3-4B-Instruct-2507",
-            "options": {"max_tokens": 600, "temperature": 0.3, "timeout_s": 120},
+            "options": {
+                "max_tokens": 600,
+                "temperature": 0.3,
+                "timeout_s": 120,
+                "input_chars": 8000,
+            },
         },
     },
 }

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from callytics.services.delivery import DeliveryWork
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.adapters.audio_store import ObjectAudioStore
@@ -16,6 +15,7 @@ from callytics.ports import ChatModel, Model, Preparer
 from callytics.services import keys
 from callytics.services.batch_items import AnalysisWork
 from callytics.services.call_ending import CallEndedWork
+from callytics.services.delivery import DeliveryWork
 from callytics.services.job_work import JobWork
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
 from callytics.services.stage import StageWork

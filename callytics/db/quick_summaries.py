@@ -117,7 +117,12 @@ class QuickSummaries:
         before = (Job.status == StageStatus.RUNNING) | Job.priority.in_(_BEFORE[priority])
         recent = (
             select(QuickSummary.seconds)
-            .where(QuickSummary.seconds > 0, QuickSummary.ahead == ahead)
+            # Late ones have all the time that they want: they say nothing of those in time.
+            .where(
+                QuickSummary.seconds > 0,
+                QuickSummary.ahead == ahead,
+                QuickSummary.late.is_(False),
+            )
             .order_by(QuickSummary.received_at.desc())
             .limit(RECENT)
             .subquery()

@@ -16,10 +16,9 @@ from callytics.domain.analysis import (
     MOST_KEYWORDS,
     SIDES,
     Reading,
-    Settled,
     Talk,
-    unsaid_words,
 )
+from callytics.domain.analysis_answer import Settled, unsaid_words
 from callytics.domain.analysis_wording import Part
 from callytics.domain.evidence import Said, Support, matter_words, mentions, says, support
 from callytics.domain.numerals import unsaid_numbers

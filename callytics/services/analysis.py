@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic import Field as Limits
 
-from callytics.domain import analysis, analysis_checks
-from callytics.domain.analysis import FEWEST_KEYWORDS, MOST_KEYWORDS, Draft, Message, Talk
+from callytics.domain import analysis, analysis_answer, analysis_checks
+from callytics.domain.analysis import FEWEST_KEYWORDS, MOST_KEYWORDS, Message, Talk
+from callytics.domain.analysis_answer import Draft, Settled
 from callytics.domain.analysis_checks import Evidence, Finding, Outcome
 from callytics.domain.analysis_wording import Fault, Part, Written
 from callytics.domain.dialogue import language_of
@@ -66,7 +67,7 @@ SCHEMA: Mapping[str, Any] = AnalysisForm.model_json_schema()
 def schema_of(parts: Collection[Part]) -> dict[str, Any]:
     """The form with nothing but these parts of the summary: short answers come soon."""
     phrase = SCHEMA["$defs"]["SummaryForm"]["properties"]["customer"]
-    return _object(summary=_object(**{part.value: {**phrase, "title": part} for part in parts}))
+    return _object(summary=_object(**{part.value: phrase for part in parts}))
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def analyse(
         )
         repair = _repaired if first else _draft
         drafts.append(repair(answers[1], talk, messages))
-    settled = analysis.settle(_valid(drafts), talk)
+    settled = analysis_answer.settle(_valid(drafts), talk)
     evidence = analysis_checks.find_evidence(settled, talk)
     findings = analysis_checks.judge(
         Outcome(
@@ -220,7 +221,7 @@ def _draft(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft
         keyword_title=form.titles.keyword,
         descriptive_title=form.titles.descriptive,
     )
-    return analysis.sift(written, talk, messages)
+    return analysis_answer.sift(written, talk, messages)
 
 
 def _repaired(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft | None:
@@ -231,7 +232,7 @@ def _repaired(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Dr
         return None
     parts = {part: found.summary.get(part, "") for part in Part}
     written = Written(parts=parts, keywords=(), keyword_title="", descriptive_title="")
-    return analysis.sift(written, talk, messages)
+    return analysis_answer.sift(written, talk, messages)
 
 
 def _unfenced(answer: str) -> str:
@@ -247,7 +248,7 @@ def _valid(drafts: Sequence[Draft | None]) -> list[Draft]:
     return found
 
 
-def _form(settled: analysis.Settled) -> AnalysisForm:
+def _form(settled: Settled) -> AnalysisForm:
     return AnalysisForm(
         summary=SummaryForm(**{part.value: text for part, text in settled.parts.items()}),
         keywords=list(settled.keywords),

@@ -224,7 +224,7 @@ class QuickSummaryWork:
             ahead=inputs.ahead,
             deadline=inputs.deadline,
         )
-        if found.seconds:
+        if found.seconds and inputs.deadline is not None:
             self._taken[inputs.ahead].append(found.seconds)
         return found
 

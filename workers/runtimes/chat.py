@@ -40,11 +40,18 @@ class OpenAiChat:
     """A ChatModel. `extra_body` in the settings' options goes with each request, as vLLM wants things."""
 
     def __init__(
-        self, client: OpenAI, info: ModelInfo, *, extra_body: Mapping[str, Any] | None = None
+        self,
+        client: OpenAI,
+        info: ModelInfo,
+        *,
+        extra_body: Mapping[str, Any] | None = None,
+        sums_up: bool = True,
     ) -> None:
+        """`sums_up`: it is asked for summaries, whose prompts begin alike."""
         self.info = info
         self._client = client
         self._extra_body = extra_body
+        self._sums_up = sums_up
 
     @classmethod
     def load(
@@ -70,12 +77,23 @@ class OpenAiChat:
         )
         key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else "none"
         client = make_client(server, key)
-        return cls(client, info, extra_body=model.options.get("extra_body"))
+        return cls(
+            client,
+            info,
+            extra_body=model.options.get("extra_body"),
+            sums_up=model == settings.models.summarize,
+        )
 
     def warm_up(self) -> None:
-        """Have the server read the part that all summaries' prompts share: its cache keeps it."""
-        for language in ("en", "ko"):
-            messages = summary.prompt(_WARM_UP, language, limit=100)
+        """Have the server read the part that all summaries' prompts share: its cache keeps it. Who only
+        analyses has time: there it is enough that the server answers.
+        """
+        asked = (
+            [summary.prompt(_WARM_UP, language, limit=100) for language in ("en", "ko")]
+            if self._sums_up
+            else [[{"role": "user", "content": "안녕하세요"}]]
+        )
+        for messages in asked:
             self.complete(messages, max_tokens=1, temperature=0.0, timeout_s=120)
 
     def complete(

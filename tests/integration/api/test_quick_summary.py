@@ -257,7 +257,7 @@ class TestBudget:
     def test_behind_a_long_queue_a_request_is_told_at_once(
         self, client: ApiClient, context: ApiContext
     ) -> None:
-        waiting(context, client, 8, Priority.NORMAL)
+        waiting(context, client, 12, Priority.NORMAL)
         response = ask(client)
         assert response.status_code == 202
         assert response.json()["processing_time"] < BUDGET_S / 2

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from callytics.domain.analysis import Reading, Settled, Talk, choose
+from callytics.domain.analysis import Reading, Talk, choose
+from callytics.domain.analysis_answer import Settled
 from callytics.domain.analysis_checks import (
     CHECKS,
     AnalysisCheck,
