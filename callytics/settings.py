@@ -340,7 +340,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
                 "max_tokens": 22,
                 "temperature": 0.0,
                 "timeout_s": 120,
-                "input_chars": 110,
+                "input_chars": 90,
                 # llama.cpp's way to hold an answer to `asked / done`, with two deeds at most.
                 "extra_body": {"grammar": SUMMARY_GRAMMAR},
             },

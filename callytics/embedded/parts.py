@@ -29,7 +29,8 @@ WORKERS: tuple[tuple[Queue, ...], ...] = (
 """Every queue is served, by one process a line."""
 
 PATIENT = frozenset({Queue.DIARIZE, Queue.STT})
-"""Queues of long work. What a person waits for, the summary above all, goes first on the same cores."""
+"""Queues of long work. What a person waits for, the summary above all, goes first on the same cores:
+before the other workers too, and these before what takes minutes."""
 
 SLM_ENGINE, MLM_ENGINE = "llm", "mlm"
 ENGINE_OF: Mapping[Queue, str] = {Queue.SLM: SLM_ENGINE, Queue.MLM: MLM_ENGINE}
@@ -87,8 +88,14 @@ def _worker(
         ready=_says_ready(sessions),
         needs=("migrate", "valkey", *server),
         stop_timeout_s=settings.pipeline.stop_grace_s + 10,
-        nice=10 if PATIENT.issuperset(queues) else 0,
+        nice=_nice(queues),
     )
+
+
+def _nice(queues: tuple[Queue, ...]) -> int:
+    if Queue.SLM in queues:
+        return 0
+    return 10 if PATIENT.issuperset(queues) else 5
 
 
 def api(settings: Settings) -> Process:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 from time import monotonic
@@ -220,7 +220,8 @@ class QuickSummaryWork:
             self._chat,
             inputs.lines,
             inputs.language,
-            self._options,
+            # Who is late must not make the next one late too.
+            self._options if inputs.deadline else replace(self._options, tries=1),
             ahead=inputs.ahead,
             deadline=inputs.deadline,
         )

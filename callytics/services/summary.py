@@ -17,7 +17,6 @@ from callytics.domain.summary_wording import of as wording_of
 from callytics.errors import ModelUnavailableError
 from callytics.ports import ChatAnswer, ChatModel
 
-TRIES = 2
 RETRY_TEMPERATURE = 0.5
 """The second answer is to be another one."""
 
@@ -45,6 +44,7 @@ class SummaryOptions:
 
     `input_chars` is how much is read of a conversation that comes as a whole, `ahead_chars` of one
     that is read while it goes on; both must fit into the model's context, at up to two tokens each.
+    `tries` is how many answers are asked for where one does not pass.
     """
 
     max_tokens: int = 50
@@ -52,6 +52,7 @@ class SummaryOptions:
     timeout_s: float = 120
     input_chars: int = 300
     ahead_chars: int = 1500
+    tries: int = 2
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "SummaryOptions":
@@ -162,7 +163,7 @@ def _drafts(
     """The model's answers, each asked for only when the one before is not taken and there is time."""
     asked, temperature = messages, options.temperature
     took: float | None = None
-    for _ in range(TRIES):
+    for _ in range(options.tries):
         started = clock()
         left = options.timeout_s if deadline is None else min(options.timeout_s, deadline - started)
         if took is not None and SECOND_TAKES * took > left:

@@ -88,11 +88,9 @@ class OpenAiChat:
         """Have the server read the part that all summaries' prompts share: its cache keeps it. Who only
         analyses has time: there it is enough that the server answers.
         """
-        asked = (
-            [summary.prompt(_WARM_UP, language, limit=100) for language in ("en", "ko")]
-            if self._sums_up
-            else [[{"role": "user", "content": "안녕하세요"}]]
-        )
+        asked: list[list[Mapping[str, str]]] = [[{"role": "user", "content": "안녕하세요"}]]
+        if self._sums_up:
+            asked = [summary.prompt(_WARM_UP, language, limit=100) for language in ("en", "ko")]
         for messages in asked:
             self.complete(messages, max_tokens=1, temperature=0.0, timeout_s=120)
 
