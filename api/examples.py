@@ -164,7 +164,14 @@ BATCH = {
     "batch_id": BATCH_ID,
     "status": "completed",
     "total_consultations": 20,
-    "counts": {"done": 20},
+    "counts": {
+        "waiting": 0,
+        "queued": 0,
+        "running": 0,
+        "done": 20,
+        "failed": 0,
+        "cancelled": 0,
+    },
     "callback_url": "https://centerlink.example/webhook/analysis-complete",
     "run": 1,
     "runs": [

@@ -114,6 +114,10 @@ class Api:
                 raise _problem(response)
             yield sse.parse(response.iter_bytes())
 
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """What the server answers to a request that has no method of its own here."""
+        return self._json(method, path, **options)
+
     def _json(self, method: str, path: str, **options: Any) -> Any:
         response = self._send(method, path, **options)
         try:

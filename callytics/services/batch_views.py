@@ -61,7 +61,7 @@ class BatchView(Schema):
             batch_id=batch.name,
             status=shown_status(batch.status, counts),
             total_consultations=batch.size,
-            counts=dict(counts),
+            counts={state: counts.get(state, 0) for state in StageStatus},
             callback_url=batch.callback_url,
             run=batch.run_no,
             runs=[RunView.of(run) for run in batch.runs],

@@ -116,6 +116,14 @@ class TestList:
             False,
         )
 
+    def test_a_batch_that_is_still_open_is_listed_for_a_person(
+        self, run: Run, desk: BatchDesk
+    ) -> None:
+        [name] = desk.submit(1).batches
+        result = run("batches", "list")
+        assert result.exit_code == 0, result.stderr
+        assert name in result.stdout
+
     def test_a_batch_is_shown_as_the_api_shows_it_and_a_little_more(
         self, run: Run, desk: BatchDesk
     ) -> None:
