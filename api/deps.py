@@ -88,6 +88,9 @@ def _count(request: Request, context: ApiContext, client: str, own_limit: int | 
 Reader = Annotated[UUID, Depends(_client(Scope.READ))]
 Writer = Annotated[UUID, Depends(_client(Scope.WRITE))]
 
+UNKNOWN_BODY_BYTES = 4 * 2**20
+"""Largest body that carries its bound key within itself."""
+
 B = TypeVar("B", bound=StrictSchema)
 
 
@@ -106,20 +109,26 @@ def signed(
 
     async def read(request: Request, context: Context, bound_key: HeaderKey) -> Signed[B]:
         json_only(request)
-        request.state.body_limit = limit(context.settings)
-        content = await request.body()
-        # In a thread: a body of many consultations takes a while to be read.
-        return await run_in_threadpool(_read_signed, request, context, bound_key, content, model)
+        largest = limit(context.settings)
+        if bound_key is None:
+            # Nobody is known before the body is read: so much of it from anybody, and no more.
+            request.state.body_limit = min(largest, UNKNOWN_BODY_BYTES)
+            content = await request.body()
+            # In a thread: a body of many consultations takes a while to be read.
+            bound_key = await run_in_threadpool(_key_within, content)
+            client_id = await run_in_threadpool(
+                _authorise, request, context, bound_key, Scope.WRITE
+            )
+        else:
+            client_id = await run_in_threadpool(
+                _authorise, request, context, bound_key, Scope.WRITE
+            )
+            request.state.body_limit = largest
+            content = await request.body()
+        body = await run_in_threadpool(read_json, model, content)
+        return Signed(client_id=client_id, body=body)
 
     return read
-
-
-def _read_signed(
-    request: Request, context: ApiContext, header: str | None, content: bytes, model: type[B]
-) -> Signed[B]:
-    key = header if header is not None else _key_within(content)
-    client_id = _authorise(request, context, key, Scope.WRITE)
-    return Signed(client_id=client_id, body=read_json(model, content))
 
 
 def _key_within(content: bytes) -> str:

@@ -29,7 +29,11 @@ STACK_FILE = "stack.json"
 
 def _split(value: Any) -> Any:
     """The parts of a text with commas; anything else as it is."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
 
 
 class _Block(BaseModel):
@@ -348,7 +352,12 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "analyse": {
             "runtime": "openai",
             "model": "qwen2.5-coder-1.5b-instruct-q4_k_m",
-            "options": {"max_tokens": 320, "temperature": 0.1, "timeout_s": 300, "input_chars": 2000},
+            "options": {
+                "max_tokens": 320,
+                "temperature": 0.1,
+                "timeout_s": 300,
+                "input_chars": 2000,
+            },
         },
     },
     # The customer's models, from the hub; those that they trained themselves, from the model directory.

@@ -25,6 +25,7 @@ from api.errors import DATABASE_AWAY
 from api.replies import as_json, base_url
 from api.routers.consultation import PREFIX
 from api.schemas.consultation import (
+    BATCH_NAME,
     BatchAnalysisRequest,
     BatchPage,
     BatchQuery,
@@ -69,7 +70,9 @@ def _body_limit(settings: Settings) -> int:
 BatchBody = Annotated[
     Signed[BatchAnalysisRequest], Depends(signed(BatchAnalysisRequest, limit=_body_limit))
 ]
-BatchId = Annotated[str, Path(description="The batch's id: `BATCH-20250913-001`.", max_length=32)]
+BatchId = Annotated[
+    str, Path(description="The batch's id: `BATCH-20250913-001`.", pattern=BATCH_NAME)
+]
 
 
 @router.post(

@@ -116,6 +116,9 @@ async def quick_summary_(request: Request, context: Context, asked: SummaryBody)
         # A crash before this line is the sweeper's business.
         await run_in_threadpool(context.send, taken.hints)
         row = taken.row
+        if not taken.hints:
+            # Another request's row: what happened before we watched it nobody tells.
+            row = await run_in_threadpool(_look, context, asked.client_id, row.id)
         while _is_awaited(row) and (left_s := _left_s(request, context)) > 0:
             await watcher.wait(left_s)
             row = await run_in_threadpool(_look, context, asked.client_id, row.id)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from api import openapi
 from api.deps import AUTH_ERRORS, Context, Reader, Writer
+from api.routers.batches import BatchId
 from api.routers.consultation import PREFIX
 from api.schemas.deliveries import DeliveryPage, DeliveryQuery, EndpointList
 from callytics.db.batches import Batches
@@ -69,9 +70,7 @@ def list_deliveries(
     summary="A batch's callbacks, oldest first",
     responses=openapi.problems(*AUTH_ERRORS, BatchNotFoundError),
 )
-def of_batch(
-    context: Context, client_id: Reader, batch_id: Annotated[str, Path(max_length=32)]
-) -> DeliveryPage:
+def of_batch(context: Context, client_id: Reader, batch_id: BatchId) -> DeliveryPage:
     """One for each run that ended."""
     with unit_of_work(context.sessions) as session:
         batch = Batches(session).get(client_id, batch_id)

@@ -25,6 +25,10 @@ ConsultationId = Annotated[Text, Field(min_length=1, max_length=128)]
 Spoken = Annotated[Text, Field(min_length=1)]
 
 
+BATCH_NAME = r"^[A-Za-z0-9-]{1,32}$"
+"""What the id of a batch may look like."""
+
+
 def _says_something(text: str) -> str:
     if not text.strip():
         raise ValueError("must hold something that was said")
@@ -69,8 +73,8 @@ class QuickSummaryResult(Schema):
     """Whether an earlier answer to the same conversation is given again."""
 
     source: str | None = None
-    """`model`; `quotes` where no answer of the model passed the checks and the speakers' own words are
-    given; `nothing` where nothing but greetings was said."""
+    """`model`; `mended` where one half of it is a quotation, since the model's did not pass the checks;
+    `quotes` where both are; `nothing` where nothing but greetings was said."""
 
     summary_url: str | None = None
     """GET: the summary, once it is made. Given while the status is `processing`."""
@@ -113,7 +117,7 @@ class NewTurns(SignedBody):
     turns: list[SpokenTurnIn] = Field(min_length=1, max_length=200)
     """What was said since the last request, in order."""
 
-    start: int | None = Field(default=None, ge=0)
+    start: int | None = Field(default=None, ge=0, le=2**31 - 1)
     """Place of the first of these turns in the conversation, from 0. With it the request may be sent
     again: turns that are there already are left alone."""
 
@@ -203,7 +207,7 @@ class BatchQuery(StrictSchema):
     created_after: AwareDatetime | None = None
     """With its offset from UTC: `2025-09-13T00:00:00+09:00`."""
 
-    after: str | None = Field(default=None, max_length=32)
+    after: str | None = Field(default=None, pattern=BATCH_NAME)
     """Begin behind this batch: the `last_id` of the page before."""
 
     limit: int = Field(default=20, ge=1, le=100)
@@ -213,7 +217,7 @@ class BatchQuery(StrictSchema):
 
 
 class ItemQuery(StrictSchema):
-    after: int | None = Field(default=None, ge=0)
+    after: int | None = Field(default=None, ge=0, le=2**31 - 1)
     """Begin behind the item of this position: the `last_id` of the page before."""
 
     limit: int = Field(default=20, ge=1, le=100)

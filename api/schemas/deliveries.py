@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from api.schemas.base import StrictSchema
+from api.schemas.consultation import BATCH_NAME
 from callytics.domain.delivery import DeliveryStatus
 from callytics.services.delivery_views import DeliveryView, EndpointView
 from callytics.services.schema import Schema
@@ -15,7 +16,7 @@ from callytics.services.schema import Schema
 class DeliveryQuery(StrictSchema):
     status: DeliveryStatus | None = None
 
-    batch_id: str | None = Field(default=None, max_length=32)
+    batch_id: str | None = Field(default=None, pattern=BATCH_NAME)
     """Only those of this batch."""
 
     call_id: UUID | None = None

@@ -6,7 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload, undefer
 
@@ -21,7 +32,7 @@ from callytics.db.models import (
 )
 from callytics.domain.batching import BatchStatus, batch_name
 from callytics.domain.stages import StageStatus
-from callytics.errors import BatchNotFoundError
+from callytics.errors import BatchNotFoundError, CallNotFoundError
 
 OPEN = (StageStatus.WAITING, StageStatus.QUEUED, StageStatus.RUNNING)
 
@@ -120,6 +131,14 @@ class Batches:
             .order_by(AnalysisBatch.closes_at)
             .limit(1)
             .with_for_update(skip_locked=True)
+        )
+
+    def last_closing(self, names: Collection[str]) -> datetime | None:
+        """When the last of these closes at the latest; None if all of them have."""
+        return self._session.scalar(
+            select(func.max(AnalysisBatch.closes_at)).where(
+                AnalysisBatch.name.in_(names), AnalysisBatch.closed_at.is_(None)
+            )
         )
 
     def latest_size(self) -> int:
@@ -257,20 +276,19 @@ class AnalysisItems:
 
     def unfinished(
         self, client_id: UUID, consultation_ids: Collection[str]
-    ) -> Sequence[tuple[AnalysisItem, str]]:
-        """Sent consultations of these ids that have not been analysed yet, and the names of their batches."""
-        rows = self._session.execute(
-            select(AnalysisItem, AnalysisBatch.name)
-            .join(AnalysisBatch, AnalysisBatch.id == AnalysisItem.batch_id)
+    ) -> Sequence[AnalysisItem]:
+        """Sent consultations of these ids that have not been analysed yet, with their batches."""
+        return self._session.scalars(
+            select(AnalysisItem)
             .join(Job, Job.id == AnalysisItem.id)
+            .options(joinedload(AnalysisItem.batch))
             .where(
                 AnalysisItem.client_id == client_id,
                 AnalysisItem.consultation_id.in_(consultation_ids),
                 AnalysisItem.call_id.is_(None),
                 Job.status.in_(OPEN),
             )
-        )
-        return [(row.AnalysisItem, row.name) for row in rows]
+        ).all()
 
     def waits_for_call(self, call_id: UUID) -> bool:
         """Whether an analysis of this call has not begun yet."""
@@ -367,10 +385,12 @@ class AnalysisResults:
         found = self._session.scalar(select(func.avg(recent.c.seconds)))
         return float(found) if found is not None else None
 
-    def forget_calls(self, call_id: UUID) -> None:
-        """Drop what was found of a call that is deleted."""
+    def forget_call(self, call_id: UUID) -> None:
+        """Drop what was found of a call that is deleted: from now on there is no such analysis."""
         items = select(AnalysisItem.id).where(AnalysisItem.call_id == call_id)
-        for result in self._session.scalars(
-            select(AnalysisResult).where(AnalysisResult.item_id.in_(items))
-        ):
-            self._session.delete(result)
+        self._session.execute(delete(AnalysisResult).where(AnalysisResult.item_id.in_(items)))
+        self._session.execute(
+            update(Job)
+            .where(Job.id.in_(items), Job.status == StageStatus.DONE)
+            .values(status=StageStatus.FAILED, problem=CallNotFoundError().as_problem())
+        )

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session, joinedload, selectinload, undefer
 
-from callytics.db.models import Delivery, DeliveryAttempt, Job
+from callytics.db.models import Delivery, DeliveryAttempt, Endpoint, Job
 from callytics.domain.delivery import STATUS_OF, DeliveryStatus
 from callytics.domain.stages import StageStatus
 from callytics.errors import DeliveryNotFoundError
@@ -128,14 +128,15 @@ class Deliveries:
             .where(Job.status == StageStatus.FAILED, *recent, *_of(client_id))
         ).all()
 
-    def running_at(self, endpoint_id: UUID, *, but: UUID) -> int:
-        """Attempts that are on their way to the endpoint now, beside that of the delivery `but`."""
+    def running_at(self, origin: str, *, but: UUID) -> int:
+        """Attempts that are on their way to the origin now, beside that of the delivery `but`."""
         query = (
             select(func.count())
             .select_from(Delivery)
             .join(Delivery.job)
+            .join(Delivery.endpoint)
             .where(
-                Delivery.endpoint_id == endpoint_id,
+                Endpoint.origin == origin,
                 Delivery.id != but,
                 Job.status == StageStatus.RUNNING,
                 # Nobody knows how long a dead worker's attempt would go on: its lease does.
@@ -144,7 +145,7 @@ class Deliveries:
         )
         return self._session.scalars(query).one()
 
-    def call_up(self, endpoint_id: UUID, limit: int) -> Sequence[Job]:
+    def call_up(self, origin: str, limit: int) -> Sequence[Job]:
         """Deliveries that were put off although their schedule has them due, at most `limit`: now told
         to the broker, which the caller does.
         """
@@ -152,8 +153,11 @@ class Deliveries:
         jobs = self._session.scalars(
             select(Job)
             .join(Delivery, Delivery.id == Job.id)
+            .join(Delivery.endpoint)
             .where(
-                Delivery.endpoint_id == endpoint_id,
+                Endpoint.origin == origin,
+                Endpoint.disabled_at.is_(None),
+                func.coalesce(Endpoint.paused_until <= now, True),
                 Job.status == StageStatus.QUEUED,
                 Job.next_attempt_at > now,
                 func.coalesce(Delivery.due_at <= now, True),
@@ -170,7 +174,9 @@ class Deliveries:
         )
         return jobs
 
-    def note(self, delivery: Delivery, *, due_after: timedelta | None, delivered: bool) -> None:
+    def note(
+        self, delivery: Delivery, *, due_after: timedelta | None, delivered: bool, refused: bool
+    ) -> None:
         """One attempt more, after which the delivery is due again, delivered, or neither."""
         now = func.clock_timestamp()
         self._session.execute(
@@ -178,6 +184,7 @@ class Deliveries:
             .where(Delivery.id == delivery.id)
             .values(
                 tries=Delivery.tries + 1,
+                refusals=Delivery.refusals + int(refused),
                 due_at=now + due_after if due_after is not None else None,
                 delivered_at=now if delivered else Delivery.delivered_at,
             )
@@ -192,8 +199,13 @@ class Deliveries:
         self._session.execute(
             update(Delivery)
             .where(Delivery.id.in_(delivery_ids))
-            .values(tries=0, due_at=None, replays=Delivery.replays + 1)
+            .values(tries=0, refusals=0, due_at=None, replays=Delivery.replays + 1)
         )
+
+    def forget_call(self, call_id: UUID) -> None:
+        """Drop the callbacks that tell of a call that is deleted, whether they have been delivered or not."""
+        told = select(Delivery.id).where(Delivery.call_id == call_id)
+        self._session.execute(delete(Job).where(Job.id.in_(told)))
 
     def endpoints_of(self, delivery_ids: Sequence[UUID]) -> set[UUID]:
         return set(

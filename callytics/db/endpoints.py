@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from callytics.db.models import Endpoint
+from callytics.domain.addresses import origin_of
 
 
 class Endpoints:
@@ -22,7 +23,7 @@ class Endpoints:
             # One that is there already is not locked, so that nobody who enqueues waits for an attempt.
             self._session.execute(
                 insert(Endpoint)
-                .values(client_id=client_id, url=url)
+                .values(client_id=client_id, url=url, origin=origin_of(url))
                 .on_conflict_do_nothing(index_elements=["client_id", "url"])
             )
             found = self._find(client_id, url)
@@ -37,8 +38,11 @@ class Endpoints:
     def lock(self, endpoint_id: UUID) -> tuple[Endpoint, timedelta | None]:
         """The endpoint, locked until the transaction ends, and what is left of its pause.
 
-        Every change of an endpoint or of what runs against it starts so, after the lock on a job.
+        Every change of an endpoint or of what runs against its origin starts so, after the lock on a job.
         """
+        origin = select(Endpoint.origin).where(Endpoint.id == endpoint_id).scalar_subquery()
+        key = func.hashtextextended(func.concat("origin:", origin), 0)
+        self._session.execute(select(func.pg_advisory_xact_lock(key)))
         left = type_coerce(Endpoint.paused_until - func.clock_timestamp(), Interval)
         endpoint, pause = self._session.execute(
             select(Endpoint, left)

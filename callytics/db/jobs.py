@@ -59,7 +59,7 @@ _OVERDUE = text("""
         SELECT id FROM jobs
         WHERE status = 'queued'
           AND coalesce(next_attempt_at <= clock_timestamp(), true)
-          AND coalesce(hinted_at + least(power(2, hints - 1), 64) * CAST(:hint_after_s AS float8)
+          AND coalesce(hinted_at + power(2, least(hints - 1, 6)) * CAST(:hint_after_s AS float8)
                        * interval '1 second' <= clock_timestamp(), true)
         ORDER BY queued_at
         LIMIT :limit

@@ -408,6 +408,13 @@ class AnalysisBatch(Base):
     __table_args__ = (
         CheckConstraint("size <= capacity", name="size"),
         Index("ix_analysis_batches_open", "closes_at", postgresql_where=text("closed_at IS NULL")),
+        Index("ix_analysis_batches_closed_at", "closed_at"),
+        # What the tick looks through; batches that ended, nearly all rows, stay out.
+        Index(
+            "ix_analysis_batches_unsettled",
+            "id",
+            postgresql_where=text("status = 'queued' AND closed_at IS NOT NULL"),
+        ),
         Index(
             "uq_analysis_batches_open",
             "client_id",
@@ -510,6 +517,15 @@ class AnalysisResult(Base):
     output_tokens: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
+    __table_args__ = (
+        Index(
+            "ix_analysis_results_rate",
+            "model",
+            text("created_at DESC"),
+            postgresql_where=text("seconds IS NOT NULL"),
+        ),
+    )
+
 
 class CallEnding(Base):
     """A call that came to its end, and whose end is to be told."""
@@ -528,6 +544,8 @@ class Endpoint(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
     url: Mapped[str]
+    origin: Mapped[str] = mapped_column(index=True)
+    """Scheme, host and port of the address: of one server only so many attempts are made at once."""
     failures: Mapped[int] = mapped_column(default=0)
     """Attempts in a row that failed."""
     paused_until: Mapped[datetime | None]
@@ -564,6 +582,8 @@ class Delivery(Base):
     """The earlier delivery that told of the same."""
     tries: Mapped[int] = mapped_column(default=0)
     """Attempts since it was made, or last replayed."""
+    refusals: Mapped[int] = mapped_column(default=0)
+    """Those of them that met what another try hardly mends."""
     due_at: Mapped[datetime | None]
     """When the schedule has it tried next; None: at once. Its job may wait longer, for its endpoint."""
     replays: Mapped[int] = mapped_column(default=0)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload, undefer
 
 from callytics.db.heartbeats import FRESH_FOR
-from callytics.db.models import Conversation, Job, QuickSummary, SpokenTurn, WorkerHeartbeat
+from callytics.db.models import Conversation, Job, QuickSummary, WorkerHeartbeat
 from callytics.domain.job import Priority
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
@@ -149,7 +149,9 @@ class QuickSummaries:
             )
             .join(Job, Job.id == QuickSummary.id)
             .where(
-                Job.status == StageStatus.DONE, Job.finished_at > since, Job.finished_at <= until
+                Job.status.in_((StageStatus.DONE, StageStatus.FAILED)),
+                Job.finished_at > since,
+                Job.finished_at <= until,
             )
         )
         return [Answered(seconds=float(row.seconds), late=row.late) for row in rows]
@@ -188,11 +190,6 @@ class Conversations:
             .where(Conversation.id == conversation_id)
             .options(selectinload(Conversation.turns))
         )
-
-    def add(self, conversation: Conversation, turns: Sequence[SpokenTurn]) -> None:
-        self._session.add_all(turns)
-        self._session.flush()
-        self._session.refresh(conversation, ["turns"])
 
     def forget(self, older_than: timedelta) -> None:
         """Drop conversations that ended long ago."""

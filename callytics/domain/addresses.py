@@ -34,6 +34,13 @@ def _unwrapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return ip
 
 
+def origin_of(url: str) -> str:
+    """Scheme, host and port (RFC 6454): what one server is, however many addresses it has."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80}.get(parts.scheme, 443)
+    return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}:{port}"
+
+
 def callback_url_fault(url: str, allowed_hosts: Collection[str]) -> str | None:
     """Why `url` can never be called back, in a few words; None if it may be.
 

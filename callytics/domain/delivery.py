@@ -96,7 +96,7 @@ def retry_after_s(header: str | None, *, now: datetime) -> float | None:
     else:
         try:
             then = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
@@ -142,6 +142,8 @@ class Judgement:
     """With RETRY: seconds until the next attempt."""
     quiet_s: float = 0.0
     """How long the endpoint asked to be left alone by every delivery."""
+    refused: bool = False
+    """It met what another try hardly mends."""
     disables: bool = False
     """The endpoint wants no callback any more."""
 
@@ -169,11 +171,15 @@ def judge(
     status: int | None,
     fault: Fault | None = None,
     tries: int,
+    refusals: int = 0,
     retry_after: str | None = None,
     now: datetime,
     jitter: float = 0.0,
 ) -> Judgement:
-    """What follows from attempt number `tries`, which met `status`, or no answer and a `fault`."""
+    """What follows from attempt number `tries`, which met `status`, or no answer and a `fault`.
+
+    `refusals` counts the attempts before that met what another try hardly mends.
+    """
     found = (fault or Fault.UNREACHABLE) if status is None else fault_of(status)
     if found is None:
         return Judgement(verdict=Verdict.DELIVERED)
@@ -182,13 +188,15 @@ def judge(
     named_s = retry_after_s(retry_after, now=now) if status in _NAMES_A_TIME else None
     quiet_s = min(named_s or 0.0, LONGEST_PAUSE_S)
     scheduled_s = wait_s(tries, jitter=jitter)
-    if scheduled_s is None or (found in _FINAL and tries >= REFUSED_TRIES):
+    refused = found in _FINAL
+    if scheduled_s is None or (refused and refusals + 1 >= REFUSED_TRIES):
         return Judgement(verdict=Verdict.DEAD, fault=found, quiet_s=quiet_s)
     return Judgement(
         verdict=Verdict.RETRY,
         fault=found,
         wait_s=max(scheduled_s, named_s or 0.0),
         quiet_s=quiet_s,
+        refused=refused,
     )
 
 

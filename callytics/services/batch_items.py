@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from callytics.db.batches import AnalysisItems, AnalysisResults, AnalysisRuns
 from callytics.db.changes import announce
-from callytics.db.models import AnalysisItem, AnalysisRun, Job
+from callytics.db.models import AnalysisItem, Job
 from callytics.db.turns import Turns
+from callytics.domain.analysis import ANALYSIS_PROMPT_VERSION
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import CallNotFoundError
@@ -49,10 +50,7 @@ class AnalysisWork:
             turns = Turns(session).of(item.call_id) if item.call_id else ()
             conversation = render(turns)
             if item.call_id is None:
-                return End(
-                    status=StageStatus.FAILED,
-                    problem=CallNotFoundError("The call was deleted before its analysis."),
-                )
+                return _call_deleted()
         return _ToAnalyse(
             conversation=conversation, language=None, model=run.model, options=run.options
         )
@@ -65,7 +63,8 @@ class AnalysisWork:
 
     def write(self, session: Session, job: Job, found: _Found) -> End:
         item: AnalysisItem = AnalysisItems(session).get(job.id)
-        run: AnalysisRun = AnalysisRuns(session).get(item.batch_id, item.run_no)
+        if item.call_id is None and item.conversation is None:
+            return _call_deleted()
         analysed = found.analysed
         AnalysisResults(session).put(
             item.id,
@@ -75,10 +74,15 @@ class AnalysisWork:
             attempts=job.attempt,
             model=found.model.name,
             revision=found.model.revision,
-            prompt_version=run.prompt_version,
+            prompt_version=ANALYSIS_PROMPT_VERSION,
             seconds=analysed.seconds,
             prompt_tokens=analysed.prompt_tokens,
             output_tokens=analysed.output_tokens,
         )
         announce(session, item.batch_id)
         return End()
+
+
+def _call_deleted() -> End:
+    problem = CallNotFoundError("The call was deleted before its analysis.")
+    return End(status=StageStatus.FAILED, problem=problem)

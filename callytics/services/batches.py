@@ -111,16 +111,18 @@ def submit(sessions: sessionmaker[Session], request: BatchRequest, settings: Set
             placed[name] = placed.get(name, 0) + 1
         done = Placed(
             batches=placed,
-            estimated_completion=estimate(session, settings, closing=filler.closes_at),
+            estimated_completion=estimate(
+                session, settings, closing=Batches(session).last_closing(placed)
+            ),
             hints=filler.hints,
         )
         if request.idempotency_key is not None:
-            IdempotencyKeys(session).claim(
-                request.client_id,
-                request.idempotency_key,
-                request.fingerprint(),
-                answer={"batches": placed, "estimate": done.estimated_completion.isoformat()},
+            answer = {"batches": placed, "estimate": done.estimated_completion.isoformat()}
+            claimed = IdempotencyKeys(session).claim(
+                request.client_id, request.idempotency_key, request.fingerprint(), answer=answer
             )
+            if not claimed:  # by a call that was submitted under it at this very moment
+                raise IdempotencyKeyReusedError
         return done
 
 
@@ -282,8 +284,6 @@ class _Filler:
         self._settings: BatchSettings = settings.batch
         self._model = settings.models.analyse
         self.hints: list[JobHint] = []
-        self.closes_at: datetime | None = None
-        """When the last of the batches closes, if it has not."""
 
     def add(self, consultations: Sequence[Consultation], priority: Priority) -> dict[str, int]:
         """The names of the batches that were filled, and how many of these each of them took."""
@@ -295,10 +295,8 @@ class _Filler:
             taken, left = left[:room], left[room:]
             self._put(batch, taken, priority)
             placed[batch.name] = len(taken)
-            self.closes_at = batch.closes_at
             if batch.size == batch.capacity:
                 self.hints += _close(self._session, batch, self._model)
-                self.closes_at = None
         return placed
 
     def _open_batch(self) -> AnalysisBatch:
@@ -409,13 +407,20 @@ def _doubled(ids: Sequence[str]) -> list[str]:
 
 
 def _already_waiting(session: Session, request: BatchRequest) -> dict[str, str]:
-    """Of the request's consultations those that wait with the same text: id -> name of the batch."""
+    """Of the request's consultations those that wait with the same text for the same address: id -> name
+    of the batch.
+    """
     sent = {one.consultation_id: one for one in request.consultations}
     found: dict[str, str] = {}
-    for item, name in AnalysisItems(session).unfinished(request.client_id, sent):
-        if item.content_hash != sent[item.consultation_id].content_hash:
-            raise ConsultationWaitingError(consultation_id=item.consultation_id, batch_id=name)
-        found[item.consultation_id] = name
+    for item in AnalysisItems(session).unfinished(request.client_id, sent):
+        one, batch = sent[item.consultation_id], item.batch
+        same = item.content_hash == one.content_hash
+        if not (same and batch.callback_url == request.callback_url):
+            raise ConsultationWaitingError(
+                consultation_id=item.consultation_id, batch_id=batch.name
+            )
+        item.with_evidence = item.with_evidence or one.with_evidence
+        found[item.consultation_id] = batch.name
     return found
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from callytics.db.call_endings import CallEndings
 from callytics.db.calls import Calls
 from callytics.db.models import Call, CallEnding, Job
-from callytics.domain.delivery import Event
+from callytics.domain.delivery import Event, to_body
 from callytics.domain.job import JobStatus
 from callytics.domain.jobs import JobKind
 from callytics.ports import Progress
@@ -24,16 +25,19 @@ class CallEndedWork:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def read(self, session: Session, job: Job) -> UUID:
-        return session.get_one(CallEnding, job.id).call_id
+    def read(self, session: Session, job: Job) -> UUID | End:
+        ending = session.get(CallEnding, job.id)
+        return ending.call_id if ending else End()  # the call was deleted in the meantime
 
     def compute(self, inputs: UUID, progress: Progress) -> UUID:  # noqa: ARG002
         return inputs
 
     def write(self, session: Session, job: Job, found: UUID) -> End:
-        """As the call is now: a re-run that has begun in the meantime tells of its own end."""
+        """As the call is now: a re-run that has begun, or ended, in the meantime tells of its own end."""
         call = Calls(session).lock_or_none(found)
         if call is None or call.status not in (JobStatus.COMPLETED, JobStatus.FAILED):
+            return End()
+        if CallEndings(session).latest(call.id) != job.id:
             return End()
         if call.analyse and call.status is JobStatus.COMPLETED:
             return End(hints=batches.join(session, call, self._settings))
@@ -43,14 +47,17 @@ class CallEndedWork:
 
 
 def _tell(session: Session, call: Call, url: str, ending: UUID) -> JobHint:
-    result = CallResult.of(Calls(session).owned(call.client_id, call.id))
+    result = CallResult.of(Calls(session).owned(call.client_id, call.id)).model_dump(mode="json")
+    earlier = delivery.latest_of_call(session, call.id)
+    if earlier is not None:
+        result["supersedes"] = str(earlier)
     return delivery.enqueue(
         session,
         client_id=call.client_id,
         url=url,
         event=Event.CALL_COMPLETED,
         key=f"call:{call.id}:{ending}",
-        body=result.model_dump_json().encode(),
+        body=to_body(result),
         call_id=call.id,
-        supersedes=delivery.latest_of_call(session, call.id),
+        supersedes=earlier,
     )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from callytics.db.audio_purges import AudioPurges
 from callytics.db.batches import AnalysisResults
 from callytics.db.calls import CallFilter, Calls
+from callytics.db.deliveries import Deliveries
 from callytics.db.models import Call, Summary
 from callytics.db.stage_runs import StageRuns
 from callytics.db.turns import Turns
@@ -111,7 +112,8 @@ def lock_finished(session: Session, client_id: UUID, call_id: UUID) -> Call:
 def delete(session: Session, client_id: UUID, call_id: UUID) -> None:
     """Delete the call's rows, whatever its state; after the commit `delete_audio`."""
     call = Calls(session).lock_owned(client_id, call_id)
-    AnalysisResults(session).forget_calls(call.id)
+    AnalysisResults(session).forget_call(call.id)
+    Deliveries(session).forget_call(call.id)
     AudioPurges(session).add(call_folder(call.id))
     Calls(session).delete(call.id)
 

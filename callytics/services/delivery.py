@@ -296,6 +296,7 @@ class DeliveryWork:
             status=found.status,
             fault=found.fault,
             tries=tries,
+            refusals=delivery.refusals,
             retry_after=found.retry_after,
             now=datetime.fromtimestamp(self._clock(), UTC),
             jitter=self._jitter(),
@@ -330,6 +331,7 @@ class DeliveryWork:
             delivery,
             due_after=_seconds(judged.wait_s),
             delivered=judged.verdict is Verdict.DELIVERED,
+            refused=judged.refused,
         )
         log.info(
             "callback_answered",
@@ -368,7 +370,7 @@ class DeliveryWork:
         if pause is not None or judged.disables:
             return []
         free = self._free_slots(session, now, job)
-        return [JobHint.of(other) for other in Deliveries(session).call_up(endpoint.id, free)]
+        return [JobHint.of(other) for other in Deliveries(session).call_up(endpoint.origin, free)]
 
     def _free_slots(self, session: Session, endpoint: Endpoint, job: Job) -> int:
         """Attempts that may be made at the endpoint, `job`'s own included. One that failed is probed
@@ -376,7 +378,7 @@ class DeliveryWork:
         """
         failing = endpoint.failures >= self._settings.pause_after
         slots = 1 if failing else self._settings.concurrency_per_endpoint
-        return slots - Deliveries(session).running_at(endpoint.id, but=job.id)
+        return slots - Deliveries(session).running_at(endpoint.origin, but=job.id)
 
 
 def _end(found: CallbackAnswer, judged: Judgement, *, tries: int, hints: Sequence[JobHint]) -> End:

@@ -23,5 +23,5 @@ def resume(
         raise EndpointNotFoundError
     endpoints.revive([endpoint_id])
     endpoint, _pause = endpoints.lock(endpoint_id)
-    waiting = Deliveries(session).call_up(endpoint_id, at_once)
+    waiting = Deliveries(session).call_up(endpoint.origin, at_once)
     return endpoint, [JobHint.of(job) for job in waiting]

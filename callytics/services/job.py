@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from structlog.typing import FilteringBoundLogger as BoundLogger
 
 from callytics.db.engine import unit_of_work
 from callytics.db.jobs import Jobs
@@ -37,7 +39,13 @@ def run_job(context: StageContext, kind: JobKind, job_id: UUID) -> Outcome:
     """Run the job if it is due and nobody else does. Safe to call twice, or twice at once."""
     work = context.jobs[kind]
     bound = log.bind(job_id=str(job_id), kind=kind.value, worker=context.worker)
-    claim = while_database_returns(lambda: _claim(context, work, job_id))
+    try:
+        claim = while_database_returns(lambda: _claim(context, work, job_id))
+    except OperationalError:
+        raise
+    except Exception as error:
+        bound.error("job_not_read", error=type(error).__name__, where=where(error))
+        return _fail_unread(context, kind, job_id, bound)
     if not isinstance(claim, _Claim):
         context.send(claim)
         context.send(follow_up(context.sessions, kind, job_id))
@@ -99,6 +107,17 @@ def _claim(context: StageContext, work: JobWork, job_id: UUID) -> _Claim | Seque
             close(session, job, inputs)
             return inputs.hints
         return _Claim(job_id=job.id, attempt=job.attempt, inputs=inputs)
+
+
+def _fail_unread(context: StageContext, kind: JobKind, job_id: UUID, bound: BoundLogger) -> Outcome:
+    """Count an attempt at a job whose rows cannot be read: it must not be claimed for ever."""
+    with unit_of_work(context.sessions) as session:
+        lease = timedelta(seconds=context.settings.lease_s)
+        job = Jobs(session).claim(job_id, kind, worker=context.worker, lease=lease)
+    if job is None:
+        return Outcome.NOT_CLAIMED
+    claim = _Claim(job_id=job.id, attempt=job.attempt, inputs=None)
+    return _fail(context, kind, claim, RetryableStageError(), bound)
 
 
 def _lease(context: StageContext, kind: JobKind, claim: _Claim) -> Lease:

@@ -77,7 +77,7 @@ class Lease:
 
 def retry_delay(attempt: int, settings: PipelineSettings) -> timedelta:
     """Wait before the attempt after `attempt`: doubling, capped, with full jitter on its upper half."""
-    ceiling = min(settings.retry_max_s, settings.retry_base_s * 2 ** (attempt - 1))
+    ceiling = min(settings.retry_max_s, settings.retry_base_s * 2 ** min(attempt - 1, 30))
     return timedelta(seconds=ceiling * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
 
 

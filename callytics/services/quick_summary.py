@@ -85,9 +85,9 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
         load = summaries.load(question.priority, ahead=ahead)
         workers = settings.worker(_QUEUE).concurrency
         each_s = quick.least_s if load.seconds is None else load.seconds
-        if load.waiting >= quick.max_waiting:
-            raise TooManyWaitingError(retry_after_s=ceil(load.waiting * each_s / workers))
         late = load.ahead // workers * each_s + each_s > left_s
+        if late and load.waiting >= quick.max_waiting:
+            raise TooManyWaitingError(retry_after_s=ceil(load.waiting * each_s / workers))
         job = Jobs(session).add(
             JobKind.QUICK_SUMMARY, priority=Priority.LOW if late else question.priority
         )
@@ -253,7 +253,7 @@ class AheadReader:
     ) -> None:
         self._sessions = sessions
         self._chat = chat
-        self._options = SummaryOptions.of(model.options)
+        self._options = replace(SummaryOptions.of(model.options), timeout_s=AHEAD_TIMEOUT_S)
 
     def __call__(self, conversation_id: UUID) -> None:
         """Read the turns so far. Told twice, the engine finds them read."""
@@ -262,6 +262,10 @@ class AheadReader:
             text = render(conversation.turns) if conversation else ""
         if text:
             read_ahead(self._chat, lines_of(text), dialogue.language_of(text), self._options)
+
+
+AHEAD_TIMEOUT_S = 10.0
+"""Reading ahead must not hold the engine's place for long: it only saves time."""
 
 
 def lines_of(conversation: str) -> tuple[Line, ...]:

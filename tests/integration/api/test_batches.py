@@ -170,7 +170,7 @@ class TestReading:
     ) -> None:
         name = batch_of(client, 3)
         opened = client.get(f"{BASE}/batches/{name}").json()
-        assert (opened["status"], opened["closed_at"], some(opened["counts"])) == (
+        assert (opened["status"], opened["closed_at"], nonzero(opened["counts"])) == (
             "queued",
             None,
             {"waiting": 3},
@@ -180,7 +180,7 @@ class TestReading:
         pipeline.run()
         done = client.get(f"{BASE}/batches/{name}").json()
 
-        assert (done["status"], some(done["counts"])) == ("completed", {"done": 3})
+        assert (done["status"], nonzero(done["counts"])) == ("completed", {"done": 3})
         assert [(run["run"], run["consultations"]) for run in done["runs"]] == [(1, 3)]
         assert done["completed_at"] is not None
 
@@ -239,7 +239,7 @@ class TestReading:
         items = client.get(f"{BASE}/batches/{name}/items").json()["data"]
 
         assert found["status"] == "completed_with_errors"
-        assert some(found["counts"]) == {"done": 19, "failed": 1}
+        assert nonzero(found["counts"]) == {"done": 19, "failed": 1}
         assert items[3]["error"]["code"] == "model_unavailable"
         assert items[3]["summary"] is None
 
@@ -277,7 +277,7 @@ class TestChanging:
     def test_a_batch_is_cancelled_once(self, client: ApiClient) -> None:
         name = batch_of(client, 2)
         answer = client.post(f"{BASE}/batches/{name}/cancel").json()
-        assert (answer["status"], some(answer["counts"])) == ("cancelled", {"cancelled": 2})
+        assert (answer["status"], nonzero(answer["counts"])) == ("cancelled", {"cancelled": 2})
         problem(client.post(f"{BASE}/batches/{name}/cancel"), 409, "batch_finished")
 
     def test_a_re_run_keeps_what_succeeded(
@@ -364,10 +364,10 @@ def test_a_message_that_cannot_be_sent_loses_no_batch(
     ) as http:
         assert submit(ApiClient(http, client.name, client.secret), 20).status_code == 500
     [batch] = client.get(f"{BASE}/batches").json()["data"]
-    assert some(batch["counts"]) == {"queued": 20}
+    assert nonzero(batch["counts"]) == {"queued": 20}
 
 
-def some(counts: Mapping[str, int]) -> dict[str, int]:
+def nonzero(counts: Mapping[str, int]) -> dict[str, int]:
     return {state: count for state, count in counts.items() if count}
 
 

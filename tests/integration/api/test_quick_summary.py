@@ -271,11 +271,17 @@ class TestBudget:
     def test_where_too_many_wait_a_request_is_told_when_to_come_back(
         self, client: ApiClient, context: ApiContext
     ) -> None:
-        waiting(context, client, 50, Priority.LOW)
-        response = ask(client, priority="high")
+        waiting(context, client, 50, Priority.NORMAL)
+        response = ask(client)
         problem(response, 429, "too_many_waiting")
         assert int(response.headers["retry-after"]) > 0
         assert len(rows(context)) == 50
+
+    def test_who_can_be_answered_in_time_is_not_turned_away_for_those_who_cannot(
+        self, client: ApiClient, context: ApiContext
+    ) -> None:
+        waiting(context, client, 60, Priority.LOW)
+        assert ask(client, priority="high").status_code == 200
 
     def test_a_failure_within_the_budget_is_a_problem(
         self, client: ApiClient, chat: ScriptedChat, pipeline: Pipeline, context: ApiContext

@@ -80,9 +80,17 @@ def judged(
     *,
     fault: Fault | None = None,
     tries: int = 1,
+    refusals: int = 0,
     retry_after: str | None = None,
 ) -> Judgement:
-    return judge(status=status, fault=fault, tries=tries, retry_after=retry_after, now=NOW)
+    return judge(
+        status=status,
+        fault=fault,
+        tries=tries,
+        refusals=refusals,
+        retry_after=retry_after,
+        now=NOW,
+    )
 
 
 class TestJudge:
@@ -113,19 +121,22 @@ class TestJudge:
 
     @pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 304, 400, 401, 403, 404, 422])
     def test_a_no_is_asked_three_times(self, status: int) -> None:
-        verdicts = [judged(status, tries=tries).verdict for tries in (1, 2, 3)]
+        verdicts = [judged(status, tries=n + 1, refusals=n).verdict for n in range(3)]
         assert verdicts == [Verdict.RETRY, Verdict.RETRY, Verdict.DEAD]
 
     @pytest.mark.parametrize("fault", [Fault.ADDRESS_FORBIDDEN, Fault.NOT_HTTPS, Fault.BAD_URL])
     def test_so_is_an_address_that_is_not_called(self, fault: Fault) -> None:
-        verdicts = [judged(fault=fault, tries=tries).verdict for tries in (1, 2, 3)]
+        verdicts = [judged(fault=fault, tries=n + 1, refusals=n).verdict for n in range(3)]
         assert verdicts == [Verdict.RETRY, Verdict.RETRY, Verdict.DEAD]
+
+    def test_a_no_after_other_faults_is_the_first_no(self) -> None:
+        assert judged(404, tries=4, refusals=0).verdict is Verdict.RETRY
 
     def test_gone_switches_the_endpoint_off_at_once(self) -> None:
         found = judged(410)
         assert found.verdict is Verdict.DEAD
         assert found.disables
-        assert not judged(404, tries=3).disables
+        assert not judged(404, tries=3, refusals=2).disables
 
     @pytest.mark.parametrize("status", [429, 503])
     def test_the_named_time_is_waited_for_and_never_less_than_the_schedule(
