@@ -83,7 +83,7 @@ class Options(StrictSchema):
 
     analyse: bool = False
     """Whether the call joins a batch for the full analysis when it is completed. Then the callback is
-    the batch's, and there is none for the call alone."""
+    the batch's; the call is told of by itself only if it fails."""
 
     metadata: dict[Text, JsonValue] = Field(default_factory=dict)
     """The client's own notes, given back with the call; at most 16 KiB of JSON."""

@@ -261,6 +261,19 @@ class TestReading:
             assert [b["batch_id"] for b in found] == expected
         problem(client.get(f"{BASE}/batches", params={"status": "odd"}), 422, "invalid_request")
 
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/batches/%00",
+            "/batches/%00/items",
+            "/batches?after=%00",
+            "/deliveries?batch_id=%00",
+            "/batches/BATCH-1/items?after=9999999999",
+        ],
+    )
+    def test_odd_names_are_refused(self, client: ApiClient, path: str) -> None:
+        problem(client.get(f"{BASE}{path}"), 422, "invalid_request")
+
     def test_another_client_s_batch_is_not_there(
         self, client: ApiClient, new_client: Callable[..., ApiClient]
     ) -> None:

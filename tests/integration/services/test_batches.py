@@ -165,6 +165,12 @@ class TestSubmitting:
         assert caught.value.extra == {"consultation_id": one.consultation_id, "batch_id": name}
         assert desk.open_sizes() == [1]
 
+    def test_the_same_consultation_for_another_address_has_to_wait(self, desk: BatchDesk) -> None:
+        some = desk.consultations(1)
+        desk.submit(some)
+        with pytest.raises(ConsultationWaitingError):
+            desk.submit(some, url="https://other.example/hook")
+
     def test_an_analysed_consultation_may_be_sent_again(self, desk: BatchDesk) -> None:
         some = desk.consultations(20)
         desk.submit(some)
@@ -318,6 +324,37 @@ class TestRunning:
 
         assert desk.batches()[0].status is BatchStatus.COMPLETED
         assert len(desk.deliveries()) == 1
+
+
+class TestVeryOldJobs:
+    """What was told and tried again for weeks stops nobody else."""
+
+    def test_a_job_that_was_announced_a_thousand_times_is_announced_again(
+        self, desk: BatchDesk
+    ) -> None:
+        desk.submit(20)
+        desk.sent.clear()
+        with unit_of_work(desk.sessions) as session:
+            old = Job.queued_at - timedelta(days=30)
+            session.execute(update(Job).values(hints=5000, hinted_at=old))
+        hints = upkeep.sweep(desk.sessions, FAST)
+        assert len(hints) == 20
+
+    def test_a_job_with_a_thousand_attempts_is_taken_from_its_dead_worker(
+        self, desk: BatchDesk
+    ) -> None:
+        desk.submit(20)
+        with unit_of_work(desk.sessions) as session:
+            lost = {
+                "status": StageStatus.RUNNING,
+                "attempt": 5000,
+                "attempt_limit": 6000,
+                "lease_until": Job.queued_at - timedelta(seconds=1),
+            }
+            session.execute(update(Job).values(lost))
+        upkeep.sweep(desk.sessions, FAST)
+        statuses = {item.job.status for item in desk.items(desk.batches()[0].name)}
+        assert statuses == {StageStatus.QUEUED}
 
 
 class TestCancelling:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker, undefer
 from callytics.db.batches import AnalysisItems
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
-from callytics.db.models import AnalysisBatch, AnalysisItem, Call, CallEnding, Delivery
+from callytics.db.models import AnalysisBatch, AnalysisItem, Call, CallEnding, Delivery, Job
 from callytics.domain.delivery import Event
 from callytics.domain.job import JobStatus
 from callytics.domain.jobs import JobKind
@@ -102,6 +102,27 @@ class TestCallback:
 
         [_, second] = deliveries(pipeline)
         assert (first.supersedes, second.supersedes) == (None, first.id)
+
+    def test_the_end_of_a_call_that_was_deleted_meanwhile_is_done_with(
+        self, pipeline: Pipeline
+    ) -> None:
+        works = dict(pipeline.jobs)
+        pipeline.jobs.clear()
+        call_id = analysed(pipeline, callback_url=URL)
+        with unit_of_work(pipeline.sessions) as session:
+            calls.delete(session, session.get_one(Call, call_id).client_id, call_id)
+        pipeline.jobs |= works
+        pipeline.run()
+        with pipeline.sessions() as session:
+            [job] = session.scalars(select(Job)).all()
+            assert job.status is StageStatus.DONE
+
+    def test_a_deleted_call_is_told_of_no_more(self, pipeline: Pipeline) -> None:
+        call_id = analysed(pipeline, callback_url=URL)
+        assert len(deliveries(pipeline)) == 1
+        with unit_of_work(pipeline.sessions) as session:
+            calls.delete(session, session.get_one(Call, call_id).client_id, call_id)
+        assert deliveries(pipeline) == []
 
     def test_a_message_that_was_lost_is_sent_again(self, pipeline: Pipeline) -> None:
         works = dict(pipeline.jobs)
