@@ -16,3 +16,17 @@ def problem_of(item: AnalysisItem) -> Mapping[str, Any]:
     failed = [found.problem for found in reversed(item.results) if found.problem is not None]
     none = {"code": item.job.status.value, "detail": "The consultation was not analysed."}
     return item.job.problem or next(iter(failed), none)
+
+
+SUMMARY, TITLES = ("customer", "agent", "result"), ("keyword", "descriptive")
+
+
+def told(analysis: Mapping[str, Any]) -> dict[str, Any]:
+    """Summary, keywords and titles of a stored analysis in the order that the customer shows them in,
+    which PostgreSQL does not keep.
+    """
+    return {
+        "summary": {part: analysis["summary"][part] for part in SUMMARY},
+        "keywords": analysis["keywords"],
+        "titles": {kind: analysis["titles"][kind] for kind in TITLES},
+    }

@@ -8,7 +8,7 @@ from uuid import UUID
 from callytics.db.models import AnalysisBatch, AnalysisItem, AnalysisRun
 from callytics.domain.batching import BatchStatus, shown_status
 from callytics.domain.stages import StageStatus
-from callytics.services.batch_results import best_of, problem_of
+from callytics.services.batch_results import best_of, problem_of, told
 from callytics.services.schema import Schema
 
 
@@ -124,8 +124,8 @@ class ItemView(Schema):
         }
         found = best_of(item)
         if found is not None and found.analysis is not None:
-            parts = ("summary", "keywords", "titles", "checks", "evidence")
-            shown |= {name: found.analysis.get(name) for name in parts}
+            shown |= told(found.analysis)
+            shown |= {name: found.analysis.get(name) for name in ("checks", "evidence")}
             shown |= {
                 "quality_score": found.quality_score,
                 "processing_time": found.seconds,

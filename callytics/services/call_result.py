@@ -11,7 +11,7 @@ from callytics.db.models import Call, CallTurn, StageRun, Summary
 from callytics.domain.job import JobStatus, Priority
 from callytics.domain.stages import EVERY_STAGE, Stage, StageStatus
 from callytics.domain.transcript import Role
-from callytics.services.batch_results import best_of, problem_of
+from callytics.services.batch_results import best_of, problem_of, told
 from callytics.services.schema import Schema
 
 
@@ -178,9 +178,7 @@ class AnalysisView(Schema):
         return cls(
             batch_id=item.batch.name,
             status=item.job.status,
-            summary=found.analysis["summary"],
-            keywords=found.analysis["keywords"],
-            titles=found.analysis["titles"],
+            **told(found.analysis),
             quality_score=found.quality_score,
             model=found.model,
         )

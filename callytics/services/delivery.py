@@ -54,7 +54,7 @@ from callytics.errors import (
 )
 from callytics.ports import CallbackAnswer, CallbackClient, Progress
 from callytics.services import keys
-from callytics.services.batch_results import best_of, problem_of
+from callytics.services.batch_results import best_of, problem_of, told
 from callytics.services.job_work import End, JobHint, NotNow
 from callytics.settings import CallbackSettings
 
@@ -137,12 +137,12 @@ def batch_body(
 
     Each item comes with its job and results. The time is the run's, from its start to its end.
     """
-    told = [_told(item) for item in items]
+    every = [_told(item) for item in items]
     completed_at = run.completed_at or datetime.now(UTC)
     return batch_payload(
         batch_id=batch.name,
-        results=[one for one in told if isinstance(one, AnalysedConsultation)],
-        errors=[one for one in told if isinstance(one, FailedConsultation)],
+        results=[one for one in every if isinstance(one, AnalysedConsultation)],
+        errors=[one for one in every if isinstance(one, FailedConsultation)],
         total_seconds=(completed_at - run.started_at).total_seconds(),
         completed_at=completed_at,
         status=batch.status.value,
@@ -160,9 +160,7 @@ def _told(item: AnalysisItem) -> AnalysedConsultation | FailedConsultation:
         )
     return AnalysedConsultation(
         consultation_id=item.consultation_id,
-        summary=found.analysis["summary"],
-        keywords=found.analysis["keywords"],
-        titles=found.analysis["titles"],
+        **told(found.analysis),
         quality_score=found.quality_score or 0.0,
         seconds=found.seconds or 0.0,
         evidence=found.analysis.get("evidence") if item.with_evidence else None,
