@@ -43,9 +43,7 @@ def main() -> None:
 
 def analysed(api: Any, texts: Sequence[str]) -> tuple[float, list[dict[str, Any]]]:
     """Seconds from the close of the batch to its end, and its items."""
-    sent = [
-        {"consultation_id": f"bench-{uuid4()}", "conversation_text": text} for text in texts
-    ]
+    sent = [{"consultation_id": f"bench-{uuid4()}", "conversation_text": text} for text in texts]
     name = api.request("POST", f"{BASE}/batch-analysis", json={"consultations": sent})["batch_id"]
     while True:
         batch = api.request("GET", f"{BASE}/batches/{name}")
@@ -64,7 +62,9 @@ def seconds(start: str, end: str) -> float:
 def assert_valid(items: Sequence[dict[str, Any]]) -> None:
     for item in items:
         assert item["status"] == "done", item["error"]
-        AnalysisForm.model_validate({name: item[name] for name in ("summary", "keywords", "titles")})
+        AnalysisForm.model_validate(
+            {name: item[name] for name in ("summary", "keywords", "titles")}
+        )
         assert 0 < item["quality_score"] <= 1
 
 

@@ -162,7 +162,10 @@ def shipped(desk: Desk, ways: Sequence[str]) -> None:
             summary = answer.body.get("summary") or ""
             source = answer.body.get("source") or str(answer.status)
             verdict = case.verdict(summary)
-            print(f"| {case.name} | {answer.seconds:.2f} | {source} | {verdict} | {summary} |", flush=True)
+            print(
+                f"| {case.name} | {answer.seconds:.2f} | {source} | {verdict} | {summary} |",
+                flush=True,
+            )
             seconds.append(answer.seconds)
             sources.append(source)
             right += verdict == "right"
@@ -206,7 +209,9 @@ WAYS: Mapping[str, Callable[[Desk, Case], Answer]] = {"whole": _ask_whole, "ahea
 def load(desk: Desk, seconds: float) -> None:
     """Each request asks about a conversation of its own."""
     texts = [text_of(case) for case in cases()]
-    print("| requests a minute | asked | in time | 202 | 429 | p50 s | p95 s | longest until told |")
+    print(
+        "| requests a minute | asked | in time | 202 | 429 | p50 s | p95 s | longest until told |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for per_minute in (6, 12, 18, 24, 30, 45, 60, 120):
         answers = list(_steady(desk, texts, per_minute, seconds))
