@@ -235,7 +235,12 @@ class QuickSummarySettings(_Block):
     """What is not begun that long before its budget ends is not begun for it any more, in seconds."""
 
     max_waiting: int = Field(default=50, ge=1)
-    """Requests that may wait for the model at once; a further one is answered 429."""
+    """Requests that may wait for the model at once; a further one that cannot be answered in time is
+    answered 429."""
+
+    late_after_s: float = Field(default=300, ge=0)
+    """What could not be answered in time is made when no other request has come for as long as the
+    budget, or so long after its own budget at the latest, in seconds."""
 
     cache_ttl_s: float = Field(default=600, ge=0)
     """How long the same conversation is answered with the summary that it got, in seconds."""
@@ -501,7 +506,8 @@ class Settings(BaseSettings):
         return self.audio.store_url or (self.state_dir / "audio").absolute().as_uri()
 
     def worker(self, queue: Queue) -> WorkerSettings:
-        return self.workers.get(queue) or WorkerSettings(**_WORKER_DEFAULTS.get(queue, {}))
+        said = self.workers.get(queue, WorkerSettings()).model_dump(exclude_unset=True)
+        return WorkerSettings(**{**_WORKER_DEFAULTS.get(queue, {}), **said})
 
 
 def read_stack_file(state_dir: Path) -> dict[str, Any]:

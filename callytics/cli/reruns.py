@@ -128,7 +128,7 @@ class Desk:
     def _look(self, names: Sequence[str]) -> Mapping[str, Ended]:
         with unit_of_work(self.sessions) as session:
             found = Batches(session).named(names)
-            counts = Batches(session).run_counts([batch.id for batch in found])
+            counts = Batches(session).counts([batch.id for batch in found], latest_run=True)
             return {batch.name: _standing(batch.status, counts[batch.id]) for batch in found}
 
     def _warn_without_workers(self) -> None:

@@ -63,6 +63,13 @@ _begun = exists().where(
 )
 
 
+_moves = exists().where(
+    AnalysisItem.batch_id == AnalysisBatch.id,
+    Job.id == AnalysisItem.id,
+    Job.status.in_(OPEN),
+)
+
+
 def _has_status(status: BatchStatus) -> ColumnElement[bool]:
     """A row says `queued` until its batch has ended: whether one runs, its consultations say."""
     if status is BatchStatus.RUNNING:
@@ -162,17 +169,12 @@ class Batches:
 
     def unsettled(self, limit: int) -> Sequence[UUID]:
         """Closed batches whose consultations have all ended, though they have not."""
-        moving = exists().where(
-            AnalysisItem.batch_id == AnalysisBatch.id,
-            Job.id == AnalysisItem.id,
-            Job.status.in_(OPEN),
-        )
         return self._session.scalars(
             select(AnalysisBatch.id)
             .where(
                 AnalysisBatch.status == BatchStatus.QUEUED,
                 AnalysisBatch.closed_at.is_not(None),
-                ~moving,
+                ~_moves,
             )
             .limit(limit)
         ).all()
@@ -223,28 +225,16 @@ class Batches:
         newest = (AnalysisBatch.created_at.desc(), AnalysisBatch.id.desc())
         return self._session.scalars(query.order_by(*newest).limit(limit)).all()
 
-    def counts(self, batch_ids: Collection[UUID]) -> Mapping[UUID, Mapping[StageStatus, int]]:
-        """Of each batch, how many consultations are where."""
-        rows = self._session.execute(
-            select(AnalysisItem.batch_id, Job.status, func.count())
-            .join(Job, Job.id == AnalysisItem.id)
-            .where(AnalysisItem.batch_id.in_(batch_ids))
-            .group_by(AnalysisItem.batch_id, Job.status)
-        )
-        found: dict[UUID, dict[StageStatus, int]] = {batch_id: {} for batch_id in batch_ids}
-        for batch_id, status, count in rows:
-            found[batch_id][status] = count
-        return found
-
-    def run_counts(self, batch_ids: Collection[UUID]) -> Mapping[UUID, Mapping[StageStatus, int]]:
-        """Of each batch, how many consultations of its latest run are where."""
+    def counts(
+        self, batch_ids: Collection[UUID], *, latest_run: bool = False
+    ) -> Mapping[UUID, Mapping[StageStatus, int]]:
+        """Of each batch, how many consultations, all or those of its latest run, are where."""
+        of_run = [AnalysisItem.run_no == AnalysisBatch.run_no] if latest_run else []
         rows = self._session.execute(
             select(AnalysisItem.batch_id, Job.status, func.count())
             .join(Job, Job.id == AnalysisItem.id)
             .join(AnalysisBatch, AnalysisBatch.id == AnalysisItem.batch_id)
-            .where(
-                AnalysisItem.batch_id.in_(batch_ids), AnalysisItem.run_no == AnalysisBatch.run_no
-            )
+            .where(AnalysisItem.batch_id.in_(batch_ids), *of_run)
             .group_by(AnalysisItem.batch_id, Job.status)
         )
         found: dict[UUID, dict[StageStatus, int]] = {batch_id: {} for batch_id in batch_ids}
@@ -307,13 +297,8 @@ class AnalysisItems:
     def last_of_batch(self, item_id: UUID) -> UUID | None:
         """The consultation's batch, if nothing of it moves any more."""
         batch_id = select(AnalysisItem.batch_id).where(AnalysisItem.id == item_id).scalar_subquery()
-        moving = exists().where(
-            AnalysisItem.batch_id == AnalysisBatch.id,
-            Job.id == AnalysisItem.id,
-            Job.status.in_(OPEN),
-        )
         return self._session.scalar(
-            select(AnalysisBatch.id).where(AnalysisBatch.id == batch_id, ~moving)
+            select(AnalysisBatch.id).where(AnalysisBatch.id == batch_id, ~_moves)
         )
 
     def get(self, item_id: UUID) -> AnalysisItem:
@@ -343,14 +328,6 @@ class AnalysisItems:
         if after is not None:
             query = query.where(AnalysisItem.position > after)
         return self._session.scalars(query.limit(limit)).all()
-
-    def of_call(self, call_id: UUID) -> Sequence[AnalysisItem]:
-        return self._session.scalars(
-            select(AnalysisItem)
-            .where(AnalysisItem.call_id == call_id)
-            .options(joinedload(AnalysisItem.job), selectinload(AnalysisItem.results))
-            .order_by(AnalysisItem.id)
-        ).all()
 
 
 class AnalysisRuns:

@@ -56,3 +56,8 @@ def unit_of_work(sessions: sessionmaker[Session], *, durable: bool = True) -> It
 def relax(session: Session) -> None:
     """Let this transaction's commit return before it is on the disk (`unit_of_work`)."""
     session.execute(text("SET LOCAL synchronous_commit = off"))
+
+
+def insist(session: Session) -> None:
+    """Let the commit wait for the disk after all, and so for all that was committed before it."""
+    session.execute(text("SET LOCAL synchronous_commit = on"))

@@ -83,25 +83,17 @@ class Jobs:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(
-        self,
-        kind: JobKind,
-        *,
-        priority: Priority = Priority.NORMAL,
-        waiting: bool = False,
-        delay: timedelta | None = None,
-    ) -> Job:
-        """A new job: queued, and told to the broker by the caller after the commit, or `waiting`."""
+    def add(self, kind: JobKind, *, priority: Priority = Priority.NORMAL) -> Job:
+        """A new job, queued; the caller tells the broker of it after the commit."""
         now = func.clock_timestamp()
         job = Job(
             kind=kind,
             priority=priority,
-            status=StageStatus.WAITING if waiting else StageStatus.QUEUED,
+            status=StageStatus.QUEUED,
             attempt_limit=JOBS[kind].max_attempts,
-            queued_at=None if waiting else now,
-            next_attempt_at=now + delay if delay else None,
-            hinted_at=None if waiting or delay else now,
-            hints=0 if waiting or delay else 1,
+            queued_at=now,
+            hinted_at=now,
+            hints=1,
         )
         self._session.add(job)
         self._session.flush()
@@ -205,10 +197,10 @@ class Jobs:
             )
         self._session.execute(update(Job).where(Job.id.in_(job_ids)).values(values))
 
-    def cancel(self, job_ids: Collection[UUID]) -> int:
-        """End what has not ended; how many. A worker that runs one of these notices by its lease."""
+    def cancel(self, job_ids: Collection[UUID]) -> None:
+        """End what has not ended. A worker that runs one of these notices by its lease."""
         open_states = (StageStatus.WAITING, StageStatus.QUEUED, StageStatus.RUNNING)
-        changed = self._session.execute(
+        self._session.execute(
             update(Job)
             .where(Job.id.in_(job_ids), Job.status.in_(open_states))
             .values(
@@ -216,9 +208,7 @@ class Jobs:
                 finished_at=func.clock_timestamp(),
                 lease_until=None,
             )
-            .returning(Job.id)
         )
-        return len(changed.all())
 
     def hand_back(self, worker: str) -> Sequence[Job]:
         """Queue again what `worker` is about to leave unfinished; it does not count as an attempt."""

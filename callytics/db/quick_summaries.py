@@ -52,7 +52,7 @@ class QuickSummaries:
         self._session = session
 
     def to_make(self, summary_id: UUID) -> tuple[QuickSummary, float]:
-        """The request with what was said, and the seconds that are left of its budget."""
+        """The request with what was said, and the seconds that are left of its budget (below 0: over)."""
         left = func.extract("epoch", QuickSummary.deadline_at - func.clock_timestamp())
         row, left_s = self._session.execute(
             select(QuickSummary, left)
@@ -60,6 +60,12 @@ class QuickSummaries:
             .options(undefer(QuickSummary.conversation))
         ).one()
         return row, float(left_s)
+
+    def fresh(self, within: timedelta) -> bool:
+        """Whether a request has come within this time that was, and still is, to be answered in time."""
+        received = QuickSummary.received_at > func.clock_timestamp() - within
+        found = self._session.scalar(select(exists().where(received, QuickSummary.late.is_(False))))
+        return bool(found)
 
     def store(self, summary_id: UUID, **answer: Any) -> None:
         self._session.execute(
@@ -178,11 +184,21 @@ class Conversations:
                 set_={"changed_at": func.clock_timestamp()},
             )
         )
-        return self._find(client_id, consultation_id)
+        return self.find(client_id, consultation_id)
 
     def find(self, client_id: UUID, consultation_id: str) -> Conversation:
         """The conversation with its turns; raises ConversationNotFoundError."""
-        return self._find(client_id, consultation_id)
+        found = self._session.scalar(
+            select(Conversation)
+            .where(
+                Conversation.client_id == client_id,
+                Conversation.consultation_id == consultation_id,
+            )
+            .options(selectinload(Conversation.turns))
+        )
+        if found is None:
+            raise ConversationNotFoundError
+        return found
 
     def get(self, conversation_id: UUID) -> Conversation | None:
         return self._session.scalar(
@@ -198,16 +214,3 @@ class Conversations:
                 Conversation.changed_at < func.clock_timestamp() - older_than
             )
         )
-
-    def _find(self, client_id: UUID, consultation_id: str) -> Conversation:
-        found = self._session.scalar(
-            select(Conversation)
-            .where(
-                Conversation.client_id == client_id,
-                Conversation.consultation_id == consultation_id,
-            )
-            .options(selectinload(Conversation.turns))
-        )
-        if found is None:
-            raise ConversationNotFoundError
-        return found

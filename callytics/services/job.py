@@ -47,8 +47,7 @@ def run_job(context: StageContext, kind: JobKind, job_id: UUID) -> Outcome:
         bound.error("job_not_read", error=type(error).__name__, where=where(error))
         return _fail_unread(context, kind, job_id, bound)
     if not isinstance(claim, _Claim):
-        context.send(claim)
-        context.send(follow_up(context.sessions, kind, job_id))
+        _tell(context, kind, job_id, *claim)
         return Outcome.NOT_CLAIMED
     bound = bound.bind(attempt=claim.attempt)
     started = monotonic()
@@ -75,12 +74,14 @@ def _tell(
     context: StageContext,
     kind: JobKind,
     job_id: UUID,
-    status: StageStatus,
+    status: StageStatus | None,
     hints: Sequence[JobHint],
 ) -> None:
-    """After the commit; a crash before or within this is the sweeper's and the tick's business."""
+    """After the commit that left the job in `status` (None: as it was); a crash before or within this is
+    the sweeper's and the tick's business.
+    """
     context.send(hints)
-    if status is not StageStatus.QUEUED:
+    if status not in (None, StageStatus.QUEUED):
         context.send(while_database_returns(lambda: follow_up(context.sessions, kind, job_id)))
 
 
@@ -91,21 +92,24 @@ _OUTCOMES = {
 }
 
 
-def _claim(context: StageContext, work: JobWork, job_id: UUID) -> _Claim | Sequence[JobHint]:
-    """The claim; or, if the job is not to be run now, what else the broker is to be told."""
+def _claim(
+    context: StageContext, work: JobWork, job_id: UUID
+) -> _Claim | tuple[StageStatus | None, Sequence[JobHint]]:
+    """The claim; or, if the job is not to be run now, where it stands if that was changed, and what
+    else the broker is to be told.
+    """
     with unit_of_work(context.sessions) as session:
         jobs = Jobs(session)
         lease = timedelta(seconds=context.settings.lease_s)
         job = jobs.claim(job_id, work.kind, worker=context.worker, lease=lease)
         if job is None:
-            return []
+            return None, []
         inputs = work.read(session, job)
         if isinstance(inputs, NotNow):
             jobs.put_off(job, inputs.delay)
-            return inputs.hints
+            return StageStatus.QUEUED, inputs.hints
         if isinstance(inputs, End):
-            close(session, job, inputs)
-            return inputs.hints
+            return close(session, job, inputs)
         return _Claim(job_id=job.id, attempt=job.attempt, inputs=inputs)
 
 

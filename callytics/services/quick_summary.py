@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import func
 from sqlalchemy.orm import Session, sessionmaker
 
-from callytics.db.engine import relax, unit_of_work
+from callytics.db.engine import insist, relax, unit_of_work
 from callytics.db.jobs import Jobs
 from callytics.db.models import Conversation, Job, QuickSummary, SpokenTurn
 from callytics.db.quick_summaries import RECENT, Conversations, QuickSummaries
@@ -189,7 +189,7 @@ class QuickSummaryWork:
     ) -> None:
         self._chat = chat
         self._options = SummaryOptions.of(model.options)
-        self._least_s = settings.least_s
+        self._settings = settings
         self._taken: Mapping[bool, deque[float]] = {
             ahead: deque(maxlen=RECENT) for ahead in (False, True)
         }
@@ -197,13 +197,19 @@ class QuickSummaryWork:
 
     def read(self, session: Session, job: Job) -> _ToSummarise | NotNow:
         """What is to be read; a request that cannot be answered in time any more gives way to others."""
-        row, left_s = QuickSummaries(session).to_make(job.id)
+        summaries = QuickSummaries(session)
+        row, left_s = summaries.to_make(job.id)
         if not row.late and left_s < self._needed_s(row.ahead):
             row.late = True
             job.priority = Priority.LOW
             session.flush()
+            insist(session)  # its client is told where to fetch it
             log.warning("quick_summary_late", job_id=str(job.id))
             return NotNow(delay=timedelta(0), hints=[JobHint.of(job)])
+        budget = timedelta(seconds=self._settings.budget_s)
+        if row.late and -left_s < self._settings.late_after_s and summaries.fresh(budget):
+            # What is begun cannot be overtaken: late ones would make those late that could be in time.
+            return NotNow(delay=budget)
         return _ToSummarise(
             lines=lines_of(row.conversation),
             language=dialogue.language_of(row.conversation),
@@ -213,7 +219,7 @@ class QuickSummaryWork:
 
     def _needed_s(self, ahead: bool) -> float:  # noqa: FBT001
         """What a summary takes at least: as long as the quickest one lately."""
-        return max(self._least_s, min(self._taken[ahead], default=0.0))
+        return max(self._settings.least_s, min(self._taken[ahead], default=0.0))
 
     def compute(self, inputs: _ToSummarise, progress: Progress) -> CheckedSummary:  # noqa: ARG002
         found = summarise(

@@ -170,10 +170,13 @@ class Pipeline:
                 self.run_stage(stage, hint.call_id)
         while told := next((one for one in self.job_hints if one.kind in self.jobs), None):
             self.job_hints.remove(told)
-            run_job(self.context(), told.kind, told.job_id)
+            self.run_job(told.kind, told.job_id)
 
     def run_stage(self, stage: Stage, call_id: UUID) -> None:
         run_stage(self.context(), stage, call_id)
+
+    def run_job(self, kind: JobKind, job_id: UUID) -> None:
+        run_job(self.context(), kind, job_id)
 
     def context(self) -> StageContext:
         return StageContext(

@@ -19,7 +19,7 @@ from callytics.db.jobs import Jobs
 from callytics.db.models import Job, QuickSummary, SpokenTurn
 from callytics.domain.job import Priority
 from callytics.domain.jobs import JobKind
-from callytics.domain.stages import Queue
+from callytics.domain.stages import Queue, StageStatus
 from callytics.errors import ModelUnavailableError
 from callytics.services import quick_summary
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
@@ -261,6 +261,32 @@ class TestBudget:
         response = ask(client)
         assert response.status_code == 202
         assert response.json()["processing_time"] < BUDGET_S / 2
+
+    def test_late_ones_wait_while_others_can_be_answered_in_time(
+        self, client: ApiClient, context: ApiContext, pipeline: Pipeline
+    ) -> None:
+        waiting(context, client, 12, Priority.NORMAL)
+        late = ask(client)
+        assert late.status_code == 202
+        with unit_of_work(context.sessions) as session:
+            # Those before it were answered just now, and were in time.
+            others = select(QuickSummary.id).where(QuickSummary.late.is_(False))
+            done = {"status": StageStatus.DONE}
+            session.execute(update(Job).where(Job.id.in_(others)).values(done))
+            session.execute(update(Job).values(next_attempt_at=None))
+        [row] = [row for row in rows(context) if row.late]
+        pipeline.run_job(JobKind.QUICK_SUMMARY, row.id)
+        [row] = [row for row in rows(context) if row.late]
+        assert (row.job.status, row.text) == (StageStatus.QUEUED, None)
+
+        with unit_of_work(context.sessions) as session:
+            earlier = QuickSummary.received_at - timedelta(seconds=BUDGET_S)
+            session.execute(
+                update(QuickSummary).where(QuickSummary.late.is_(False)).values(received_at=earlier)
+            )
+            session.execute(update(Job).values(next_attempt_at=None))
+        pipeline.run_job(JobKind.QUICK_SUMMARY, row.id)
+        finished(client, late.headers["location"])
 
     def test_high_priority_does_not_stand_behind_the_others(
         self, client: ApiClient, context: ApiContext

@@ -179,7 +179,8 @@ class TestAnalysis:
         pipeline.send(hints)
         pipeline.run()
         with pipeline.sessions() as session:
-            assert len(AnalysisItems(session).of_call(call_id)) == 1
+            query = select(AnalysisItem).where(AnalysisItem.call_id == call_id)
+            assert len(session.scalars(query).all()) == 1
 
     def test_a_deleted_call_leaves_no_analysis(
         self, pipeline: Pipeline, settings: Settings
