@@ -98,16 +98,18 @@ def summarize() -> Callable[[Any], Any]:
     import openai
 
     settings = get_settings()
-    client = openai.OpenAI(base_url=settings.llm.base_url, api_key="none")
+    model = settings.models.summarize
+    client = openai.OpenAI(base_url=model.server or settings.llm.base_url, api_key="none")
 
-    asked = SummaryOptions.of(settings.models.summarize.options)
+    asked = SummaryOptions.of(model.options)
 
     def call(messages: Any) -> Any:
         return client.chat.completions.create(
-            model=settings.models.summarize.model,
+            model=model.model,
             messages=messages,
             max_tokens=asked.max_tokens,
             temperature=asked.temperature,
+            extra_body=model.options.get("extra_body"),
         )
 
     return call
