@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from api.context import ApiContext
 from api.errors import invalid
 from api.schemas.base import StrictSchema
-from callytics.db.engine import unit_of_work
+from callytics.db.engine import statement_by_statement
 from callytics.domain.scopes import Scope
 from callytics.errors import (
     CallNotFoundError,
@@ -60,7 +60,7 @@ def _client(scope: Scope) -> Callable[..., UUID]:
 
 def _authorise(request: Request, context: ApiContext, bound_key: str, scope: Scope) -> UUID:
     api = context.settings.api
-    with unit_of_work(context.sessions) as session:
+    with statement_by_statement(context.sessions) as session:
         client = keys.authenticate(
             session,
             context.cipher,
@@ -87,6 +87,9 @@ def _count(request: Request, context: ApiContext, client: str, own_limit: int | 
 
 Reader = Annotated[UUID, Depends(_client(Scope.READ))]
 Writer = Annotated[UUID, Depends(_client(Scope.WRITE))]
+
+AT_ONCE_BYTES = 2**16
+"""A body of so much is read sooner than a thread for it is found."""
 
 UNKNOWN_BODY_BYTES = 4 * 2**20
 """Largest body that carries its bound key within itself."""
@@ -125,7 +128,10 @@ def signed(
             )
             request.state.body_limit = largest
             content = await request.body()
-        body = await run_in_threadpool(read_json, model, content)
+        if len(content) > AT_ONCE_BYTES:
+            body = await run_in_threadpool(read_json, model, content)
+        else:
+            body = read_json(model, content)
         return Signed(client_id=client_id, body=body)
 
     return read

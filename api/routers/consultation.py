@@ -20,7 +20,7 @@ from api.schemas.consultation import (
     TurnsTaken,
 )
 from api.submission import JSON_ERRORS
-from callytics.db.engine import unit_of_work
+from callytics.db.engine import statement_by_statement
 from callytics.db.models import QuickSummary
 from callytics.db.quick_summaries import QuickSummaries
 from callytics.domain.stages import StageStatus
@@ -35,7 +35,7 @@ from callytics.errors import (
     TurnConflictError,
 )
 from callytics.services import quick_summary
-from callytics.services.quick_summary import Question
+from callytics.services.quick_summary import Asked, Question
 
 PREFIX = "/api/v1/consultation"
 BODY_BYTES = 4 * 2**20
@@ -111,18 +111,18 @@ async def quick_summary_(request: Request, context: Context, asked: SummaryBody)
         priority=body.priority,
         waited_s=_waited_s(request),
     )
-    taken = await run_in_threadpool(quick_summary.ask, context.sessions, question, context.settings)
-    async with context.watch.watching(taken.row.id) as watcher:
-        # A crash before this line is the sweeper's business.
-        await run_in_threadpool(context.send, taken.hints)
-        row = taken.row
-        if not taken.hints:
-            # Another request's row: what happened before we watched it nobody tells.
-            row = await run_in_threadpool(_look, context, asked.client_id, row.id)
+    async with context.watch.watching(question.summary_id) as watcher:
+        taken = await run_in_threadpool(_ask, context, question)
+        if taken.hints and not taken.late:
+            await watcher.wait(_left_s(request, context))
+    async with context.watch.watching(taken.summary_id) as watcher:
+        row = await run_in_threadpool(_look, context, asked.client_id, taken.summary_id)
+        # An earlier request's answer that was there already; one that comes is no older than this request.
+        cached = not taken.hints and row.text is not None
         while _is_awaited(row) and (left_s := _left_s(request, context)) > 0:
             await watcher.wait(left_s)
-            row = await run_in_threadpool(_look, context, asked.client_id, row.id)
-    return _reply(request, context, row, cached=taken.cached)
+            row = await run_in_threadpool(_look, context, asked.client_id, taken.summary_id)
+    return _reply(request, context, row, cached=cached)
 
 
 @router.get(
@@ -175,8 +175,14 @@ def add_turns(
     return TurnsTaken(consultation_id=consultation_id, turns=turns)
 
 
+def _ask(context: ApiContext, question: Question) -> Asked:
+    asked = quick_summary.ask(context.sessions, question, context.settings)
+    context.send(asked.hints)  # A crash before this line is the sweeper's business.
+    return asked
+
+
 def _look(context: ApiContext, client_id: UUID, summary_id: UUID) -> QuickSummary:
-    with unit_of_work(context.sessions) as session:
+    with statement_by_statement(context.sessions) as session:
         return QuickSummaries(session).owned(client_id, summary_id)
 
 

@@ -4,11 +4,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from callytics.db.models import Client, ClientSecret
 from callytics.errors import ClientNotFoundError
+
+
+def _live() -> ColumnElement[bool]:
+    return or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.clock_timestamp())
+
+
+_WITH_LIVE_SECRETS = (
+    select(Client, ClientSecret)
+    .outerjoin(ClientSecret, (ClientSecret.client_id == Client.id) & _live())
+    .where(Client.name == bindparam("name"))
+    .order_by(ClientSecret.created_at.desc())
+)
 
 
 class Clients:
@@ -41,6 +53,12 @@ class Clients:
             .order_by(ClientSecret.created_at.desc())
         ).all()
 
+    def with_live_secrets(self, name: str) -> tuple[Client | None, Sequence[ClientSecret]]:
+        """`find` and `live_secrets` in one round trip, for every request begins with them."""
+        rows = self._session.execute(_WITH_LIVE_SECRETS, {"name": name}).all()
+        client = rows[0].Client if rows else None
+        return client, [row.ClientSecret for row in rows if row.ClientSecret]
+
     def add_secret(self, client_id: UUID, ciphertext: bytes) -> None:
         self._session.add(
             ClientSecret(
@@ -62,7 +80,3 @@ class Clients:
                 ClientSecret.client_id == client_id, ClientSecret.id.not_in(keep)
             )
         )
-
-
-def _live() -> ColumnElement[bool]:
-    return or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.clock_timestamp())

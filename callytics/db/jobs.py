@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, select, text, update
+from sqlalchemy import Insert, Uuid, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -23,14 +23,32 @@ _JOB = Job.__table__.columns
 
 # One statement, one round trip. A claim that a crash of PostgreSQL undoes is made again, so its commit
 # need not wait for the disk.
-_CLAIM = text("""
-    UPDATE jobs SET
-        status = 'running', attempt = attempt + 1, worker = :worker,
-        started_at = clock_timestamp(), lease_until = clock_timestamp() + :lease, finished_at = NULL
-    WHERE id = :id AND kind = :kind AND attempt < attempt_limit
-      AND status = 'queued' AND coalesce(next_attempt_at <= clock_timestamp(), true)
-    RETURNING *, set_config('synchronous_commit', 'off', true)
-""").columns(*_JOB)
+_CLAIM = (
+    select(Job)
+    .from_statement(
+        text("""
+            UPDATE jobs SET
+                status = 'running', attempt = attempt + 1, worker = :worker,
+                started_at = clock_timestamp(), lease_until = clock_timestamp() + :lease,
+                finished_at = NULL
+            WHERE id = :id AND kind = :kind AND attempt < attempt_limit
+              AND status = 'queued' AND coalesce(next_attempt_at <= clock_timestamp(), true)
+            RETURNING *, set_config('synchronous_commit', 'off', true)
+        """).columns(*_JOB)
+    )
+    .execution_options(populate_existing=True)
+)
+
+_LOCK = (
+    select(Job)
+    .where(Job.id == bindparam("id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+_HOLD = text("""
+    SELECT FROM jobs WHERE id = :id AND attempt = :attempt AND status = 'running' FOR UPDATE
+""")
 
 _END = text("""
     UPDATE jobs SET
@@ -79,38 +97,50 @@ class OpenJobs:
     oldest_s: float
 
 
+def insertion(kind: JobKind, **values: Any) -> Insert:
+    """The statement that adds a job, queued, and counts it as told to the broker; what `Jobs.add` does,
+    for who adds a row beside it in the same round trip.
+    """
+    return insert(Job.__table__).values(**_queued(kind), **values)  # type: ignore[arg-type]
+
+
+def _queued(kind: JobKind) -> dict[str, Any]:
+    now = func.clock_timestamp()
+    return {
+        "kind": kind,
+        "status": StageStatus.QUEUED,
+        "attempt_limit": JOBS[kind].max_attempts,
+        "queued_at": now,
+        "hinted_at": now,
+        "hints": 1,
+    }
+
+
 class Jobs:
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def add(self, kind: JobKind, *, priority: Priority = Priority.NORMAL) -> Job:
         """A new job, queued; the caller tells the broker of it after the commit."""
-        now = func.clock_timestamp()
-        job = Job(
-            kind=kind,
-            priority=priority,
-            status=StageStatus.QUEUED,
-            attempt_limit=JOBS[kind].max_attempts,
-            queued_at=now,
-            hinted_at=now,
-            hints=1,
-        )
+        job = Job(priority=priority, **_queued(kind))
         self._session.add(job)
         self._session.flush()
         return job
 
     def claim(self, job_id: UUID, kind: JobKind, *, worker: str, lease: timedelta) -> Job | None:
         """Take the job if it is queued and due; None if it is not."""
-        claimed: Job | None = self._session.scalar(
-            select(Job).from_statement(_CLAIM),
-            {"id": job_id, "kind": kind.value, "worker": worker, "lease": lease},
-            execution_options={"populate_existing": True},
-        )
+        asked = {"id": job_id, "kind": kind.value, "worker": worker, "lease": lease}
+        claimed: Job | None = self._session.scalar(_CLAIM, asked)
         return claimed
 
     def lock(self, job_id: UUID) -> Job | None:
         """The job, locked until the transaction ends. Every change of it starts so."""
-        return self._session.get(Job, job_id, with_for_update=True, populate_existing=True)
+        return self._session.scalar(_LOCK, {"id": job_id})
+
+    def hold(self, job: Job) -> bool:
+        """Lock the row if the attempt that `job` was claimed for is the running one still."""
+        found = self._session.execute(_HOLD, {"id": job.id, "attempt": job.attempt})
+        return found.first() is not None
 
     def lock_all(self, job_ids: Collection[UUID]) -> Sequence[Job]:
         """These jobs, locked one after the other by id, so that no two transactions wait for each other."""

@@ -6,16 +6,97 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import Interval, bindparam, case, delete, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, joinedload, selectinload, undefer
+from sqlalchemy.orm import Session, joinedload, selectinload
 
+from callytics.db.engine import RELAX, insist
 from callytics.db.heartbeats import FRESH_FOR
-from callytics.db.models import Conversation, Job, QuickSummary, WorkerHeartbeat
+from callytics.db.jobs import insertion
+from callytics.db.models import Conversation, Job, QuickSummary
 from callytics.domain.job import Priority
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import ConversationNotFoundError, QuickSummaryNotFoundError
+
+# Statements of the request that an agent waits for are made once: putting one together takes as long as
+# running it.
+
+_SUMMARY = QuickSummary.__table__.c
+
+_STANDING = text("""
+    SELECT
+        (
+            SELECT id
+            FROM quick_summaries AS earlier JOIN jobs AS its USING (id)
+            WHERE earlier.client_id = :client_id AND earlier.content_hash = :content_hash
+              AND earlier.received_at > clock_timestamp() - CAST(:within AS interval)
+              AND (
+                  its.status = 'running'
+                  OR its.status = 'queued' AND its.priority = ANY(:no_later)
+                  OR its.status = 'done' AND earlier.model = :model AND EXISTS (
+                      SELECT FROM worker_heartbeats
+                      WHERE beat_at > clock_timestamp() - CAST(:fresh_for AS interval)
+                        AND models -> 'summarize' ->> 'revision' = earlier.revision
+                  )
+              )
+            ORDER BY earlier.received_at DESC
+            LIMIT 1
+        ) AS same,
+        count(*) AS waiting,
+        count(*) FILTER (WHERE status = 'running' OR priority = ANY(:no_later)) AS before,
+        (
+            SELECT avg(seconds) FROM (
+                SELECT seconds FROM quick_summaries
+                -- Late ones have all the time that they want: they say nothing of those in time.
+                WHERE seconds > 0 AND ahead = :ahead AND NOT late
+                ORDER BY received_at DESC
+                LIMIT :recent
+            ) AS latest
+        ) AS seconds
+    FROM jobs
+    WHERE kind = 'quick_summary' AND status IN ('queued', 'running')
+""")
+
+_ADD = (
+    insert(QuickSummary.__table__)  # type: ignore[arg-type]
+    .values(
+        id=bindparam("summary_id"),
+        client_id=bindparam("client"),
+        consultation_id=bindparam("consultation"),
+        conversation=bindparam("said"),
+        ahead=bindparam("sent_ahead"),
+        content_hash=bindparam("content"),
+        received_at=func.clock_timestamp() - bindparam("waited", type_=Interval),
+        deadline_at=func.clock_timestamp() + bindparam("left", type_=Interval),
+        late=bindparam("is_late"),
+    )
+    .add_cte(
+        insertion(
+            JobKind.QUICK_SUMMARY, id=bindparam("summary_id"), priority=bindparam("its_priority")
+        ).cte("job")
+    )
+    .returning(case((_SUMMARY.late.is_(False), RELAX)))
+)
+
+_TO_MAKE = select(
+    _SUMMARY.conversation,
+    _SUMMARY.ahead,
+    _SUMMARY.late,
+    func.extract("epoch", _SUMMARY.deadline_at - func.clock_timestamp()).label("left_s"),
+).where(_SUMMARY.id == bindparam("id"))
+
+_STORE = (
+    update(QuickSummary.__table__)  # type: ignore[arg-type]
+    .where(_SUMMARY.id == bindparam("summary_id"))
+    .returning(RELAX)
+)
+
+_OWNED = (
+    select(QuickSummary)
+    .where(QuickSummary.id == bindparam("id"), QuickSummary.client_id == bindparam("client_id"))
+    .options(joinedload(QuickSummary.job))
+)
 
 _BEFORE = {
     Priority.HIGH: (Priority.HIGH,),
@@ -29,14 +110,25 @@ RECENT = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Load:
-    """What stands before a new request: how many wait or run in all, how many of them go before it, and
-    the seconds that a summary took lately (None: none was made yet).
+class Standing:
+    """What a new request finds: an earlier one with the same content, how many wait or run in all, how
+    many of them go before it, and the seconds that a summary took lately (None: none was made yet).
     """
 
+    same: UUID | None
     waiting: int
-    ahead: int
+    before: int
     seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToMake:
+    """A request, and the seconds that are left of its budget (below 0: over)."""
+
+    conversation: str
+    ahead: bool
+    late: bool
+    left_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,15 +143,53 @@ class QuickSummaries:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def to_make(self, summary_id: UUID) -> tuple[QuickSummary, float]:
-        """The request with what was said, and the seconds that are left of its budget (below 0: over)."""
-        left = func.extract("epoch", QuickSummary.deadline_at - func.clock_timestamp())
-        row, left_s = self._session.execute(
-            select(QuickSummary, left)
-            .where(QuickSummary.id == summary_id)
-            .options(undefer(QuickSummary.conversation))
-        ).one()
-        return row, float(left_s)
+    def add(
+        self,
+        summary_id: UUID,
+        client_id: UUID,
+        consultation_id: str,
+        conversation: str,
+        *,
+        content_hash: str,
+        priority: Priority,
+        ahead: bool,
+        late: bool,
+        waited: timedelta,
+        left: timedelta,
+    ) -> None:
+        """A new request with its job, queued, in one round trip.
+
+        One that is not `late` need not survive a crash of PostgreSQL: nothing was promised yet, and who
+        asked gets no answer either.
+        """
+        self._session.execute(
+            _ADD,
+            {
+                "summary_id": summary_id,
+                "client": client_id,
+                "consultation": consultation_id,
+                "said": conversation,
+                "sent_ahead": ahead,
+                "content": content_hash,
+                "waited": waited,
+                "left": left,
+                "is_late": late,
+                "its_priority": priority,
+            },
+        )
+
+    def to_make(self, summary_id: UUID) -> ToMake:
+        row = self._session.execute(_TO_MAKE, {"id": summary_id}).one()
+        return ToMake(
+            conversation=row.conversation, ahead=row.ahead, late=row.late, left_s=float(row.left_s)
+        )
+
+    def give_way(self, summary_id: UUID) -> None:
+        """It is late; its client is told where to fetch it, so the commit waits for the disk."""
+        self._session.execute(
+            update(QuickSummary).where(QuickSummary.id == summary_id).values(late=True)
+        )
+        insist(self._session)
 
     def fresh(self, within: timedelta) -> bool:
         """Whether a request has come within this time that was, and still is, to be answered in time."""
@@ -68,83 +198,44 @@ class QuickSummaries:
         return bool(found)
 
     def store(self, summary_id: UUID, **answer: Any) -> None:
-        self._session.execute(
-            update(QuickSummary).where(QuickSummary.id == summary_id).values(**answer)
-        )
+        """The answer; what a crash of PostgreSQL undoes is made again."""
+        self._session.execute(_STORE, {"summary_id": summary_id, **answer})
 
     def owned(self, client_id: UUID, summary_id: UUID) -> QuickSummary:
-        found = self._session.scalar(
-            select(QuickSummary)
-            .where(QuickSummary.id == summary_id, QuickSummary.client_id == client_id)
-            .options(joinedload(QuickSummary.job))
-        )
+        found = self._session.scalar(_OWNED, {"id": summary_id, "client_id": client_id})
         if found is None:
             raise QuickSummaryNotFoundError
         return found
 
-    def same(
+    def standing(
         self,
         client_id: UUID,
         content_hash: str,
         *,
         priority: Priority,
         model: str,
+        ahead: bool,
         within: timedelta,
-    ) -> QuickSummary | None:
-        """A request of this client with the same content that is answered, or will be no later.
+    ) -> Standing:
+        """What a request of this `priority` would find, and how long one like it takes.
 
-        An answer counts if a worker that lives now would give it with the same revision of the model.
+        An earlier one with the same content counts if it is answered, or will be no later. An answer
+        counts if a worker that lives now would give it with the same revision of the model.
         """
-        revision = WorkerHeartbeat.models["summarize"]["revision"].astext
-        current = exists().where(
-            WorkerHeartbeat.beat_at > func.clock_timestamp() - FRESH_FOR,
-            revision == QuickSummary.revision,
-        )
-        unfinished = (Job.status == StageStatus.RUNNING) | (
-            (Job.status == StageStatus.QUEUED) & Job.priority.in_(_BEFORE[priority])
-        )
-        answered = (Job.status == StageStatus.DONE) & (QuickSummary.model == model) & current
-        return self._session.scalar(
-            select(QuickSummary)
-            .join(Job, Job.id == QuickSummary.id)
-            .where(
-                QuickSummary.client_id == client_id,
-                QuickSummary.content_hash == content_hash,
-                QuickSummary.received_at > func.clock_timestamp() - within,
-                unfinished | answered,
-            )
-            .options(joinedload(QuickSummary.job))
-            .order_by(QuickSummary.received_at.desc())
-            .limit(1)
-        )
-
-    def load(self, priority: Priority, *, ahead: bool) -> Load:
-        """What a request of this `priority` would find before it, and how long one like it takes."""
-        before = (Job.status == StageStatus.RUNNING) | Job.priority.in_(_BEFORE[priority])
-        recent = (
-            select(QuickSummary.seconds)
-            # Late ones have all the time that they want: they say nothing of those in time.
-            .where(
-                QuickSummary.seconds > 0,
-                QuickSummary.ahead == ahead,
-                QuickSummary.late.is_(False),
-            )
-            .order_by(QuickSummary.received_at.desc())
-            .limit(RECENT)
-            .subquery()
-        )
-        seconds = select(func.avg(recent.c.seconds)).scalar_subquery()
         row = self._session.execute(
-            select(
-                func.count().label("waiting"),
-                func.count().filter(before).label("ahead"),
-                seconds.label("seconds"),
-            ).where(
-                Job.kind == JobKind.QUICK_SUMMARY,
-                Job.status.in_((StageStatus.QUEUED, StageStatus.RUNNING)),
-            )
+            _STANDING,
+            {
+                "client_id": client_id,
+                "content_hash": content_hash,
+                "within": within,
+                "no_later": [*map(str, _BEFORE[priority])],
+                "model": model,
+                "fresh_for": FRESH_FOR,
+                "ahead": ahead,
+                "recent": RECENT,
+            },
         ).one()
-        return Load(waiting=row.waiting, ahead=row.ahead, seconds=row.seconds)
+        return Standing(same=row.same, waiting=row.waiting, before=row.before, seconds=row.seconds)
 
     def answered(self, since: datetime, until: datetime) -> Sequence[Answered]:
         """What ended in this time."""

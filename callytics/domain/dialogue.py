@@ -67,9 +67,9 @@ def sentences(utterance: Utterance) -> tuple[Utterance, ...]:
     return tuple(found)
 
 
-def language_of(text: str) -> str:
+def language_of(utterances: Iterable[Utterance]) -> str:
     """The language (ISO 639-1) by script and, in Latin script, by common words; ko if nothing tells."""
-    said = " ".join(utterance.text for utterance in read(text))
+    said = " ".join(utterance.text for utterance in utterances)
     scripts = Counter(
         {
             script: len(letters.findall(said)) * weight

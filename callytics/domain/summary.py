@@ -9,6 +9,7 @@ not pass is never shown; `quoted` says the same in the speakers' words.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 
@@ -61,11 +62,19 @@ def prompt(
     """The messages for a chat model; all but the last are the same for every call in a language.
 
     At most `limit` characters of the conversation are read, more where the language's are quickly
-    read. `ahead` is for a conversation that goes
-    on: its lines are shown in the order spoken, so that the prompt of more lines begins with this one.
+    read. `ahead` is for a conversation that goes on: its lines are shown in the order spoken, so that
+    the prompt of more lines begins with this one.
     """
     wording = summary_wording.of(language)
     limit = int(limit * wording.thrift)
+    show, shown = (_in_order, spoken) if ahead else (_shown, excerpt)
+    return [*_same_for_all(language), _message("user", show(shown(lines, limit), wording))]
+
+
+@cache
+def _same_for_all(language: str | None) -> tuple[Message, ...]:
+    """The task and the examples."""
+    wording = summary_wording.of(language)
     messages = [_message("system", wording.task)]
     for example in wording.examples:
         shown = (
@@ -76,9 +85,7 @@ def prompt(
             _message("user", _shown(shown, wording)),
             _message("assistant", f"{example.asked} / {example.done}"),
         ]
-    if ahead:
-        return [*messages, _message("user", _in_order(spoken(lines, limit), wording))]
-    return [*messages, _message("user", _shown(excerpt(lines, limit), wording))]
+    return tuple(messages)
 
 
 def once_more(

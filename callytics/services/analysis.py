@@ -13,7 +13,7 @@ from callytics.domain.analysis import FEWEST_KEYWORDS, MOST_KEYWORDS, Message, T
 from callytics.domain.analysis_answer import Draft, Settled
 from callytics.domain.analysis_checks import Evidence, Finding, Outcome
 from callytics.domain.analysis_wording import Fault, Part, Written
-from callytics.domain.dialogue import language_of
+from callytics.domain.dialogue import language_of, read
 from callytics.domain.evidence import Said
 from callytics.errors import AnalysisInvalidError, ConversationEmptyError
 from callytics.ports import ChatAnswer, ChatModel
@@ -146,7 +146,7 @@ def analyse(
     greetings, ModelUnavailableError, and AnalysisInvalidError where no answer has the form asked for.
     """
     started = monotonic()
-    talk = Talk.of(conversation, language or language_of(conversation))
+    talk = Talk.of(conversation, language or language_of(read(conversation)))
     if not any(letter.isalnum() for letter in talk.spoken):
         raise ConversationEmptyError
     if not talk.told:

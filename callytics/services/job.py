@@ -30,8 +30,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Claim:
-    job_id: UUID
-    attempt: int
+    job: Job
+    """As it was claimed; of no session any more."""
     inputs: Any
 
 
@@ -49,7 +49,7 @@ def run_job(context: StageContext, kind: JobKind, job_id: UUID) -> Outcome:
     if not isinstance(claim, _Claim):
         _tell(context, kind, job_id, *claim)
         return Outcome.NOT_CLAIMED
-    bound = bound.bind(attempt=claim.attempt)
+    bound = bound.bind(attempt=claim.job.attempt)
     started = monotonic()
     try:
         with _lease(context, kind, claim) as lease:
@@ -59,12 +59,12 @@ def run_job(context: StageContext, kind: JobKind, job_id: UUID) -> Outcome:
         bound.info("job_abandoned", seconds=round(monotonic() - started, 3))
         return Outcome.ABANDONED
     except CallyticsError as error:
-        return _fail(context, kind, claim, error, bound)
+        return _fail(context, kind, claim.job, error, bound)
     except Exception as error:
         # The text of an unforeseen error may quote the conversation: only its type goes on.
         detail = f"The work met an unforeseen {type(error).__name__}; see the worker's log."
         bound.error("job_crashed", error=type(error).__name__, where=where(error))
-        return _fail(context, kind, claim, RetryableStageError(detail), bound)
+        return _fail(context, kind, claim.job, RetryableStageError(detail), bound)
     _tell(context, kind, job_id, status, hints)
     bound.info("job_ended", status=status.value, seconds=round(monotonic() - started, 3))
     return _OUTCOMES.get(status, Outcome.ABANDONED)
@@ -110,7 +110,7 @@ def _claim(
             return StageStatus.QUEUED, inputs.hints
         if isinstance(inputs, End):
             return close(session, job, inputs)
-        return _Claim(job_id=job.id, attempt=job.attempt, inputs=inputs)
+        return _Claim(job=job, inputs=inputs)
 
 
 def _fail_unread(context: StageContext, kind: JobKind, job_id: UUID, bound: BoundLogger) -> Outcome:
@@ -120,15 +120,14 @@ def _fail_unread(context: StageContext, kind: JobKind, job_id: UUID, bound: Boun
         job = Jobs(session).claim(job_id, kind, worker=context.worker, lease=lease)
     if job is None:
         return Outcome.NOT_CLAIMED
-    claim = _Claim(job_id=job.id, attempt=job.attempt, inputs=None)
-    return _fail(context, kind, claim, RetryableStageError(), bound)
+    return _fail(context, kind, job, RetryableStageError(), bound)
 
 
 def _lease(context: StageContext, kind: JobKind, claim: _Claim) -> Lease:
     lease_s = context.settings.lease_s
 
     def renew(session: Session, _share: float | None) -> bool:
-        return Jobs(session).renew(claim.job_id, claim.attempt, timedelta(seconds=lease_s))
+        return Jobs(session).renew(claim.job.id, claim.job.attempt, timedelta(seconds=lease_s))
 
     return Lease(context.sessions, lease_s, renew, name=kind.value)
 
@@ -141,11 +140,10 @@ def _record(
     A commit whose answer was lost is found done here, and is not made twice.
     """
     with unit_of_work(context.sessions) as session:
-        job = Jobs(session).lock(claim.job_id)
-        if job is None or job.attempt != claim.attempt or job.status is not StageStatus.RUNNING:
+        if not Jobs(session).hold(claim.job):
             raise StageAbandonedError
-        end = work.write(session, job, found)
-        return close(session, job, end)
+        end = work.write(session, claim.job, found)
+        return close(session, claim.job, end)
 
 
 def close(session: Session, job: Job, end: End) -> tuple[StageStatus, Sequence[JobHint]]:
@@ -169,12 +167,11 @@ def close_attempt(
 
 
 def _fail(
-    context: StageContext, kind: JobKind, claim: _Claim, error: CallyticsError, bound: Any
+    context: StageContext, kind: JobKind, job: Job, error: CallyticsError, bound: Any
 ) -> Outcome:
     def closing() -> tuple[StageStatus, Sequence[JobHint]] | None:
         with unit_of_work(context.sessions) as session:
-            job = Jobs(session).lock(claim.job_id)
-            if job is None or job.attempt != claim.attempt or job.status is not StageStatus.RUNNING:
+            if not Jobs(session).hold(job):
                 return None
             return close_attempt(session, job, error, context.settings)
 
@@ -182,6 +179,6 @@ def _fail(
     if closed is None:
         return Outcome.ABANDONED
     status, hints = closed
-    _tell(context, kind, claim.job_id, status, hints)
+    _tell(context, kind, job.id, status, hints)
     bound.warning("job_failed", code=error.code, status=status.value)
     return _OUTCOMES[status]

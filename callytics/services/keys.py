@@ -116,10 +116,10 @@ def authenticate(
     """The client that `text` is a good key of; one error for all that may be wrong with it."""
     key = bound_key.parse(text)
     clients = Clients(session)
-    client = clients.find(key.client_id) if key else None
+    client, found = clients.with_live_secrets(key.client_id) if key else (None, [])
     if key is None or client is None or client.disabled_at:
         raise InvalidBoundKeyError
-    live = _decrypted(cipher, clients.live_secrets(client.id))
+    live = _decrypted(cipher, found)
     if not bound_key.check(key, live, now_s=now_s, tolerance_s=tolerance_s):
         raise InvalidBoundKeyError
     return client

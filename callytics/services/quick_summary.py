@@ -4,22 +4,21 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import ceil
 from time import monotonic
 from typing import Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import func
 from sqlalchemy.orm import Session, sessionmaker
 
-from callytics.db.engine import insist, relax, unit_of_work
-from callytics.db.jobs import Jobs
-from callytics.db.models import Conversation, Job, QuickSummary, SpokenTurn
+from callytics.db.engine import statement_by_statement, unit_of_work
+from callytics.db.models import Conversation, Job, SpokenTurn
 from callytics.db.quick_summaries import RECENT, Conversations, QuickSummaries
 from callytics.domain import dialogue
+from callytics.domain.dialogue import Utterance
 from callytics.domain.excerpt import Line
 from callytics.domain.job import Priority
 from callytics.domain.jobs import JOBS, JobKind
@@ -48,14 +47,18 @@ class Question:
     priority: Priority
     waited_s: float = 0.0
     """Since the request arrived."""
+    summary_id: UUID = field(default_factory=uuid4)
+    """What the row is to be called, so that who asks can watch it before it is there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """The row that has, or will have, the answer; a `late` one its client is told at once to fetch."""
+    """The row that has, or will have, the answer. `hints` is empty for an earlier request's row; a `late`
+    one its client is told at once to fetch.
+    """
 
-    row: QuickSummary
-    cached: bool = False
+    summary_id: UUID
+    late: bool = False
     hints: Sequence[JobHint] = ()
 
 
@@ -66,49 +69,43 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
     """
     quick = settings.quick_summary
     model = settings.models.summarize
-    with unit_of_work(sessions) as session:
+    with statement_by_statement(sessions) as session:
         text, ahead = _conversation(session, question)
         if len(text) > quick.max_chars:
             raise ConversationTooLongError(max_chars=quick.max_chars)
         content = _content_hash(text, model, ahead=ahead)
         summaries = QuickSummaries(session)
         left_s = max(0.0, quick.budget_s - question.waited_s)
-        same = summaries.same(
+        found = summaries.standing(
             question.client_id,
             content,
             priority=question.priority,
             model=model.model,
+            ahead=ahead,
             within=timedelta(seconds=quick.cache_ttl_s),
         )
-        if same is not None:
-            return Asked(row=same, cached=same.text is not None)
-        load = summaries.load(question.priority, ahead=ahead)
+        if found.same is not None:
+            return Asked(summary_id=found.same)
         workers = settings.worker(_QUEUE).concurrency
-        each_s = quick.least_s if load.seconds is None else load.seconds
-        late = load.ahead // workers * each_s + each_s > left_s
-        if late and load.waiting >= quick.max_waiting:
-            raise TooManyWaitingError(retry_after_s=ceil(load.waiting * each_s / workers))
-        job = Jobs(session).add(
-            JobKind.QUICK_SUMMARY, priority=Priority.LOW if late else question.priority
-        )
-        now = func.clock_timestamp()
-        row = QuickSummary(
-            id=job.id,
-            job=job,
-            client_id=question.client_id,
-            consultation_id=question.consultation_id,
-            conversation=text,
-            ahead=ahead,
+        each_s = quick.least_s if found.seconds is None else found.seconds
+        late = found.before // workers * each_s + each_s > left_s
+        if late and found.waiting >= quick.max_waiting:
+            raise TooManyWaitingError(retry_after_s=ceil(found.waiting * each_s / workers))
+        priority = Priority.LOW if late else question.priority
+        summaries.add(
+            question.summary_id,
+            question.client_id,
+            question.consultation_id,
+            text,
             content_hash=content,
-            received_at=now - timedelta(seconds=question.waited_s),
-            deadline_at=now + timedelta(seconds=left_s),
+            priority=priority,
+            ahead=ahead,
             late=late,
+            waited=timedelta(seconds=question.waited_s),
+            left=timedelta(seconds=left_s),
         )
-        session.add(row)
-        if not late:
-            # Nothing is promised yet: who loses this row to a crash of PostgreSQL gets no answer either.
-            relax(session)
-    return Asked(row=row, hints=[JobHint.of(job)])
+    hint = JobHint(job_id=question.summary_id, kind=JobKind.QUICK_SUMMARY, priority=priority)
+    return Asked(summary_id=question.summary_id, late=late, hints=[hint])
 
 
 def add_turns(
@@ -174,8 +171,7 @@ def tidy(session: Session, keep: timedelta) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _ToSummarise:
-    lines: Sequence[Line]
-    language: str
+    conversation: str
     ahead: bool
     deadline: float | None
     """By `time.monotonic`; None where nobody waits any more."""
@@ -198,23 +194,20 @@ class QuickSummaryWork:
     def read(self, session: Session, job: Job) -> _ToSummarise | NotNow:
         """What is to be read; a request that cannot be answered in time any more gives way to others."""
         summaries = QuickSummaries(session)
-        row, left_s = summaries.to_make(job.id)
-        if not row.late and left_s < self._needed_s(row.ahead):
-            row.late = True
+        row = summaries.to_make(job.id)
+        if not row.late and row.left_s < self._needed_s(row.ahead):
+            summaries.give_way(job.id)
             job.priority = Priority.LOW
-            session.flush()
-            insist(session)  # its client is told where to fetch it
             log.warning("quick_summary_late", job_id=str(job.id))
             return NotNow(delay=timedelta(0), hints=[JobHint.of(job)])
         budget = timedelta(seconds=self._settings.budget_s)
-        if row.late and -left_s < self._settings.late_after_s and summaries.fresh(budget):
+        if row.late and -row.left_s < self._settings.late_after_s and summaries.fresh(budget):
             # What is begun cannot be overtaken: late ones would make those late that could be in time.
             return NotNow(delay=budget)
         return _ToSummarise(
-            lines=lines_of(row.conversation),
-            language=dialogue.language_of(row.conversation),
+            conversation=row.conversation,
             ahead=row.ahead,
-            deadline=None if row.late else monotonic() + left_s,
+            deadline=None if row.late else monotonic() + row.left_s,
         )
 
     def _needed_s(self, ahead: bool) -> float:  # noqa: FBT001
@@ -222,10 +215,11 @@ class QuickSummaryWork:
         return max(self._settings.least_s, min(self._taken[ahead], default=0.0))
 
     def compute(self, inputs: _ToSummarise, progress: Progress) -> CheckedSummary:  # noqa: ARG002
+        said = dialogue.read(inputs.conversation)
         found = summarise(
             self._chat,
-            inputs.lines,
-            inputs.language,
+            lines_of(said),
+            dialogue.language_of(said),
             # Who is late must not make the next one late too.
             self._options if inputs.deadline else replace(self._options, tries=1),
             ahead=inputs.ahead,
@@ -247,7 +241,6 @@ class QuickSummaryWork:
             output_tokens=found.output_tokens,
             checks=found.checks,
         )
-        relax(session)  # what a crash of PostgreSQL undoes is made again
         return End()
 
 
@@ -265,17 +258,17 @@ class AheadReader:
         """Read the turns so far. Told twice, the engine finds them read."""
         with unit_of_work(self._sessions) as session:
             conversation = Conversations(session).get(conversation_id)
-            text = render(conversation.turns) if conversation else ""
-        if text:
-            read_ahead(self._chat, lines_of(text), dialogue.language_of(text), self._options)
+            said = dialogue.read(render(conversation.turns)) if conversation else ()
+        if said:
+            read_ahead(self._chat, lines_of(said), dialogue.language_of(said), self._options)
 
 
 AHEAD_TIMEOUT_S = 10.0
 """Reading ahead must not hold the engine's place for long: it only saves time."""
 
 
-def lines_of(conversation: str) -> tuple[Line, ...]:
-    return tuple(Line(role=said.role, text=said.text) for said in dialogue.read(conversation))
+def lines_of(said: Iterable[Utterance]) -> tuple[Line, ...]:
+    return tuple(Line(role=each.role, text=each.text) for each in said)
 
 
 def _conversation(session: Session, question: Question) -> tuple[str, bool]:

@@ -150,7 +150,7 @@ def test_long_speech_without_punctuation_is_cut_after_spoken_endings() -> None:
     ],
 )
 def test_tells_the_language(text: str, language: str) -> None:
-    assert language_of(text) == language
+    assert language_of(read(text)) == language
 
 
 LABELS = {
@@ -190,7 +190,7 @@ def test_every_utterance_keeps_its_place_whatever_the_text(text: str) -> None:
         assert text[utterance.start : utterance.end].strip() == utterance.text != ""
         check_sentences(text, utterance)
         at = utterance.end
-    assert re.fullmatch("[a-z]{2}", language_of(text))
+    assert re.fullmatch("[a-z]{2}", language_of(read(text)))
 
 
 def check_sentences(text: str, utterance: Utterance) -> None:
