@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.concurrency import run_in_threadpool
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import ValidationError
 from pydantic_core import from_json
 
@@ -58,6 +58,29 @@ def _client(scope: Scope) -> Callable[..., UUID]:
     return authorise
 
 
+_bearer = HTTPBearer(
+    scheme_name="Bearer",
+    description="The bound key as a bearer token, for clients that know nothing else.",
+    auto_error=False,
+)
+
+
+def _bearer_client(scope: Scope) -> Callable[..., UUID]:
+    """As `_client`, with the key as a bearer token if there is no header for it."""
+
+    def authorise(
+        request: Request,
+        context: Context,
+        bound_key: HeaderKey,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    ) -> UUID:
+        return _authorise(
+            request, context, bound_key or (bearer.credentials if bearer else ""), scope
+        )
+
+    return authorise
+
+
 def _authorise(request: Request, context: ApiContext, bound_key: str, scope: Scope) -> UUID:
     api = context.settings.api
     with statement_by_statement(context.sessions) as session:
@@ -87,6 +110,8 @@ def _count(request: Request, context: ApiContext, client: str, own_limit: int | 
 
 Reader = Annotated[UUID, Depends(_client(Scope.READ))]
 Writer = Annotated[UUID, Depends(_client(Scope.WRITE))]
+BearerReader = Annotated[UUID, Depends(_bearer_client(Scope.READ))]
+BearerWriter = Annotated[UUID, Depends(_bearer_client(Scope.WRITE))]
 
 AT_ONCE_BYTES = 2**16
 """A body of so much is read sooner than a thread for it is found."""

@@ -47,6 +47,7 @@ STATUS: Mapping[type[errors.CallyticsError], int] = {
     errors.QuickSummaryNotFoundError: HTTPStatus.NOT_FOUND,
     errors.TooManyWaitingError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.BatchNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.BatchFileNotFoundError: HTTPStatus.NOT_FOUND,
     errors.BatchRunningError: HTTPStatus.CONFLICT,
     errors.BatchFinishedError: HTTPStatus.CONFLICT,
     errors.NothingToRerunError: HTTPStatus.CONFLICT,

@@ -193,3 +193,47 @@ BATCH_RERUNS: Any = {
     "failed": {"value": {"only_failed": True}},
     "all, with another model": {"value": {"only_failed": False, "model": "Qwen/Qwen3-8B"}},
 }
+
+_FILE_ID = "file-3f1d6e0a5c964b1f9d0a4c1f2b7e8d90"
+FILE_LINE = {
+    "custom_id": "CL-2025091301234",
+    "method": "POST",
+    "url": "/api/v1/consultation/batch-analysis",
+    "body": {"conversation_text": "고객: 환불이 안 들어왔어요. 상담사: 내일 입금됩니다."},
+}
+FILE = {
+    "id": _FILE_ID,
+    "object": "file",
+    "bytes": 1840,
+    "created_at": 1757773000,
+    "expires_at": 1757859400,
+    "filename": "consultations.jsonl",
+    "purpose": "batch",
+    "status": "processed",
+}
+NEW_FILE_BATCHES: Any = {
+    "a file": {
+        "value": {
+            "input_file_id": _FILE_ID,
+            "endpoint": "/api/v1/consultation/batch-analysis",
+            "completion_window": "24h",
+        }
+    }
+}
+FILE_BATCH = {
+    "id": BATCH_ID,
+    "object": "batch",
+    "endpoint": "/api/v1/consultation/batch-analysis",
+    "errors": None,
+    "input_file_id": _FILE_ID,
+    "completion_window": "24h",
+    "status": "completed",
+    "output_file_id": f"file-{BATCH_ID}-output",
+    "error_file_id": None,
+    "created_at": 1757773010,
+    "in_progress_at": 1757773010,
+    "completed_at": 1757773295,
+    "cancelled_at": None,
+    "request_counts": {"total": 20, "completed": 20, "failed": 0},
+    "metadata": None,
+}

@@ -1,16 +1,15 @@
-"""Reads a multipart body as it arrives: fields into memory, the recording straight to where it is kept."""
+"""Reads a multipart body as it arrives: fields into memory, the file straight to where it is kept."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from callytics.errors import InvalidRequestError, MalformedRequestError
-from callytics.services.intake import StoredAudio
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -19,20 +18,23 @@ FILE_FIELDS = frozenset({"audio", "file"})
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS = 100
 
-Receive: TypeAlias = Callable[[AsyncIterator[bytes]], Awaitable[StoredAudio]]
+F = TypeVar("F")
+Receive: TypeAlias = Callable[[AsyncIterator[bytes]], Awaitable[F]]
 
 
 @dataclass
-class Form:
-    """Text fields by name, each as often as it was sent, and the recording."""
+class Form(Generic[F]):
+    """Text fields by name, each as often as it was sent, and the file, as whoever received it has it."""
 
     fields: dict[str, list[str]] = field(default_factory=dict)
-    audio: StoredAudio | None = None
+    file: F | None = None
+    filename: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _PartBegins:
     name: str
+    filename: str
 
 
 class _PartEnds:
@@ -44,16 +46,17 @@ _PART_ENDS = _PartEnds()
 _Event: TypeAlias = _PartBegins | bytes | _PartEnds
 
 
-async def read_form(request: Request, receive: Receive, form: Form) -> None:
+async def read_form(request: Request, receive: Receive[F], form: Form[F]) -> None:
     """Fill `form`; what it holds when this raises has been received and is the caller's to drop."""
     async with aclosing(_events(request)) as events:
         async for event in events:
             if not isinstance(event, _PartBegins):
                 continue
             if event.name in FILE_FIELDS:
-                if form.audio is not None:
-                    raise InvalidRequestError("Send one recording, not several.")
-                form.audio = await receive(_content(events))
+                if form.file is not None:
+                    raise InvalidRequestError("Send one file, not several.")
+                form.file = await receive(_content(events))
+                form.filename = event.filename
             elif sum(map(len, form.fields.values())) >= MAX_FIELDS:
                 raise InvalidRequestError(f"Send at most {MAX_FIELDS} fields.")
             else:
@@ -135,7 +138,10 @@ class _Parts:
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._disposition = b""
-        self._events.append(_PartBegins(options.get(b"name", b"").decode("utf-8", "replace")))
+        name, filename = (
+            options.get(key, b"").decode("utf-8", "replace") for key in (b"name", b"filename")
+        )
+        self._events.append(_PartBegins(name, filename))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._events.append(data[start:end])

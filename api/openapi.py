@@ -1,5 +1,6 @@
 """What the OpenAPI document says beside the schemas: errors by code, examples, bodies read by hand."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -39,6 +40,10 @@ TAGS = [
     {
         "name": "batches",
         "description": "The full analysis of consultations, in batches, called back when done.",
+    },
+    {
+        "name": "files",
+        "description": "Batches out of JSONL files, for clients of OpenAI's Batch API.",
     },
     {
         "name": "deliveries",
@@ -110,6 +115,20 @@ def json_body(model: type[BaseModel], shown: Mapping[str, Any]) -> dict[str, Any
     schema = {"$ref": f"{SCHEMAS}{model.__name__}"}
     content = {"application/json": {"schema": schema, "examples": dict(shown)}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def file_form(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The form that takes a file of consultations, each of them a `line` like this one."""
+    file = {
+        "type": "string",
+        "format": "binary",
+        "description": f"UTF-8 text, a JSON object a line: `{json.dumps(line, ensure_ascii=False)}`",
+    }
+    fields = {"purpose": {"type": "string", "enum": ["batch"]}, "file": file}
+    schema = {"type": "object", "properties": fields, "required": list(fields)}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    }
 
 
 def submit_body() -> dict[str, Any]:

@@ -115,23 +115,23 @@ async def _read_form(request: Request, context: ApiContext) -> tuple[Source, Opt
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes + FORM_BYTES:
         raise AudioTooLargeError(max_bytes=max_bytes)
-    form = Form()
+    form: Form[StoredAudio] = Form()
     try:
         await read_form(
             request,
             lambda chunks: intake.receive_audio(context.store, chunks, max_bytes=max_bytes),
             form,
         )
-        if form.audio is None:
+        if form.file is None:
             raise InvalidRequestError("Send the recording as the field `audio`.")
-        return form.audio, _options(form)
+        return form.file, _options(form)
     except BaseException:
-        if form.audio is not None:
-            await run_in_threadpool(intake.discard, context.store, form.audio)
+        if form.file is not None:
+            await run_in_threadpool(intake.discard, context.store, form.file)
         raise
 
 
-def _options(form: Form) -> Options:
+def _options(form: Form[StoredAudio]) -> Options:
     """The fields in the form that JSON would have had."""
     values: dict[str, Any] = {}
     for name, sent in form.fields.items():

@@ -4,6 +4,9 @@ Reads the calls of bench/data/summary_calls.json (see bench.summary) and the cal
 ships, as text with labels. An analysis is right if summary and titles name what was asked and done (of
 each group of `asked` and `done` at least one word occurs) and nothing of `wrong`; what is valid and
 what rests on something is counted besides.
+
+`--at-once N` asks for N analyses at the same time and then for the same ones one after the other, and prints
+the ratio. Each conversation begins with a line of its own, since servers keep what they have read.
 """
 
 import argparse
@@ -12,9 +15,13 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from pathlib import Path
+from random import randrange
+from time import monotonic
 
 from pydantic import SecretStr
 
@@ -88,6 +95,24 @@ def show(row: Row, text: str) -> None:
     print(f"- not passed: {', '.join(row.failed) or 'none'}", flush=True)
 
 
+def compare(chat: OpenAiChat, options: AnalysisOptions, texts: Sequence[str]) -> None:
+    def ask(text: str) -> Analysed:
+        return analyse(chat, f"고객: 접수 번호 {randrange(10**5)}번이에요.\n{text}", options)
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        for name in ("the first time", "once the prompt is read"):
+            started = monotonic()
+            list(pool.map(ask, texts))
+            together_s = monotonic() - started
+            print(f"{len(texts)} at once, {name}: {together_s:.1f} s", flush=True)
+    started = monotonic()
+    for text in texts:
+        ask(text)
+    in_turn_s = monotonic() - started
+    print(f"{len(texts)} one after the other: {in_turn_s:.1f} s")
+    print(f"at once / one after the other: {together_s / in_turn_s:.2f}")
+
+
 def tell(rows: Sequence[Row]) -> None:
     judged = [row for row in rows if row.verdict != "-"]
     right = [row for row in judged if row.verdict == "right"]
@@ -117,6 +142,11 @@ def _mean(rows: Sequence[Row]) -> float:
     return statistics.fmean(scores) if scores else float("nan")
 
 
+def _served(said: argparse.Namespace) -> AbstractContextManager[str]:
+    """An engine of our own, as the stack has it."""
+    return served(said.model, threads=said.threads, slots=4, nice=0)
+
+
 def main() -> None:
     preset = Settings().models.analyse
     parser = argparse.ArgumentParser(prog="python -m bench.analysis", description=__doc__)
@@ -127,11 +157,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of calls")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--input-chars", type=int)
+    parser.add_argument("--at-once", type=int, metavar="N", help="compare; nothing is judged")
     said = parser.parse_args()
     options = AnalysisOptions.of(preset.options)
     if said.input_chars:
         options = replace(options, input_chars=said.input_chars)
-    with nullcontext(said.base_url) if said.base_url else served(said.model, said.threads) as url:
+    with nullcontext(said.base_url) if said.base_url else _served(said) as url:
         llm = LlmSettings(base_url=url, api_key=SecretStr(said.api_key))
         chat = OpenAiChat.load(
             preset.model_copy(update={"model": said.model}),
@@ -140,12 +171,16 @@ def main() -> None:
             threads=None,
             settings=Settings(llm=llm),
         )
+        if said.at_once:
+            found = [text for _, text, _ in conversations("all")]
+            compare(chat, options, list(islice(cycle(found), said.at_once)))
+            return
         print(f"{said.model}, prompt {ANALYSIS_PROMPT_VERSION}, {options}, {sys.platform}")
         rows = []
         for name, text, case in conversations(said.split):
             if not said.only or name in said.only:
-                found = analyse(chat, text, options)
-                rows.append(Row(name=name, found=found, verdict=verdict(case, found)))
+                analysed = analyse(chat, text, options)
+                rows.append(Row(name=name, found=analysed, verdict=verdict(case, analysed)))
                 show(rows[-1], text)
         tell(rows)
 

@@ -20,7 +20,7 @@ def make_app() -> Celery:
 
     for number in range(6):
 
-        @app.task(name=f"bench.step{number}", ignore_result=True)
+        @app.task(name=f"bench.step{number}", ignore_result=True)  # type: ignore[untyped-decorator]
         def step(*, last: bool, run: str) -> None:
             if last:
                 client.rpush(DONE, f"{run} {time.time()}")

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def hops(settings: Settings, sessions: sessionmaker[Session], runs: int) -> None
         with sessions() as session:
             send([hint_for(session.get_one(Call, call_id), Stage.PREPROCESS)])
         with sessions() as session:
-            wait_until(lambda c=call_id: _is_over(session, c), every_s=0.02)
+            wait_until(partial(_is_over, session, call_id), every_s=0.02)
         calls.append(call_id)
     with sessions() as session:
         rows = session.execute(

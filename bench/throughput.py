@@ -44,7 +44,8 @@ def span(calls: Sequence[Mapping[str, Any]]) -> float:
 
 def submit(files: Sequence[Path]) -> Sequence[Mapping[str, Any]]:
     """The results of `files`, submitted at once; ends the bench if one was not completed."""
-    command = [sys.executable, "-m", "callytics.cli", "submit", *files, "--wait", "--json"]
+    options = [*map(str, files), "--wait", "--json"]
+    command = [sys.executable, "-m", "callytics.cli", "submit", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     calls: Sequence[Mapping[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     if [call["status"] for call in calls] != ["completed"] * len(files):

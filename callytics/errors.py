@@ -298,6 +298,12 @@ class BatchNotFoundError(CallyticsError):
     code = "batch_not_found"
 
 
+class BatchFileNotFoundError(CallyticsError):
+    """There is no file with this id: files are kept for a day, results for as long as their batch."""
+
+    code = "file_not_found"
+
+
 class BatchRunningError(CallyticsError):
     """The batch has not ended; wait for its end or cancel it first."""
 

@@ -39,9 +39,11 @@ def parameters(
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.cache_ram_mib = CACHED_PROMPTS_MIB
-    # By similarity a new conversation takes the slot of another one, since they begin alike, and
-    # throws away the other's rest. The slot that was used least recently is saved first.
-    params.slot_prompt_similarity = 0.0
+    if slots == 1:
+        # Conversations that go on take turns in the slot. As similar ones, since they begin alike, each
+        # would throw away the other's rest; as strangers they are put aside. Where there are several
+        # slots, similarity finds the one that has read the prompt's fixed part, or the same question.
+        params.slot_prompt_similarity = 0.0
     params.verbosity = 1
     # Pages and endpoints that show what others asked.
     params.ui = False

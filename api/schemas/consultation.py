@@ -29,7 +29,7 @@ BATCH_NAME = r"^[A-Za-z0-9-]{1,32}$"
 """What the id of a batch may look like."""
 
 
-def _says_something(text: str) -> str:
+def says_something(text: str) -> str:
     if not text.strip():
         raise ValueError("must hold something that was said")
     return text
@@ -51,7 +51,7 @@ class QuickSummaryRequest(SignedBody):
     priority: Priority = Priority.NORMAL
     """`high` goes before everything that waits."""
 
-    _said = validates("conversation_text")(lambda text: text and _says_something(text))
+    _said = validates("conversation_text")(lambda text: text and says_something(text))
 
 
 class QuickSummaryResult(Schema):
@@ -110,7 +110,7 @@ class SpokenTurnIn(StrictSchema):
     role: Role = Role.UNKNOWN
     text: Text = Field(min_length=1, max_length=20_000)
 
-    _said = validates("text")(_says_something)
+    _said = validates("text")(says_something)
 
 
 class NewTurns(SignedBody):
@@ -142,7 +142,7 @@ class NewConsultation(StrictSchema):
     metadata: dict[Text, JsonValue] = Field(default_factory=dict)
     """The client's own notes, given back with the item; at most 16 KiB of JSON."""
 
-    _said = validates("conversation_text")(_says_something)
+    _said = validates("conversation_text")(says_something)
     _small = validates("metadata")(small_json)
 
 

@@ -45,11 +45,15 @@ class BatchFilter:
     created_after: datetime | None = None
     moved_since: datetime | None = None
     """Ended then or later, or, if they have not ended, opened."""
+    of_files: bool = False
+    """Only those that were made of a file."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         conditions = [or_(*map(_has_status, self.statuses))] if self.statuses else []
         if self.created_after is not None:
             conditions.append(AnalysisBatch.created_at > self.created_after)
+        if self.of_files:
+            conditions.append(AnalysisBatch.input_file_id.is_not(None))
         if self.moved_since is not None:
             moved = func.coalesce(AnalysisBatch.completed_at, AnalysisBatch.created_at)
             conditions.append(moved >= self.moved_since)
@@ -102,9 +106,15 @@ class Batches:
         )
 
     def open(
-        self, client_id: UUID, callback_url: str | None, *, capacity: int, window: timedelta
+        self,
+        client_id: UUID,
+        callback_url: str | None,
+        *,
+        capacity: int,
+        window: timedelta,
+        closed: bool = False,
     ) -> AnalysisBatch:
-        """A new batch, with the next number of the day."""
+        """A new batch, with the next number of the day; `closed` to all but who opens it."""
         now: datetime = self._session.scalars(select(func.clock_timestamp())).one()
         day: str = self._session.scalars(
             select(func.to_char(func.timezone("UTC", now), "YYYYMMDD"))
@@ -122,6 +132,7 @@ class Batches:
             capacity=capacity,
             created_at=now,
             closes_at=now + window,
+            closed_at=now if closed else None,
         )
         self._session.add(batch)
         self._session.flush()

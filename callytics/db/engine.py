@@ -1,4 +1,4 @@
-"""Connections and the unit of work. Nothing else in the project commits."""
+"""Connections, and the two ways to commit: a unit of work, or each statement by itself. There is no other."""
 
 import math
 from collections.abc import Iterator

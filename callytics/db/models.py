@@ -396,6 +396,10 @@ class AnalysisBatch(Base):
     """How many close it, as set when it was opened."""
     run_no: Mapped[int] = mapped_column(default=1)
     """The latest run."""
+    input_file_id: Mapped[UUID | None]
+    """The file that it was made of, which may be gone by now."""
+    details: Mapped[dict[str, Any] | None] = mapped_column("metadata")
+    """The client's own notes on a batch that was made of a file."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     closes_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
@@ -438,6 +442,20 @@ class BatchNumber(Base):
 
     day: Mapped[str] = mapped_column(String(8), primary_key=True)
     last: Mapped[int]
+
+
+class BatchFile(Base):
+    """A file of consultations, a JSON line each, that a client sent to have a batch made of it."""
+
+    __tablename__ = "batch_files"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    filename: Mapped[str] = mapped_column(String(255))
+    size: Mapped[int]
+    """Bytes."""
+    content: Mapped[str] = mapped_column(deferred=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class AnalysisRun(Base):

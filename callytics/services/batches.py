@@ -95,9 +95,8 @@ def submit(sessions: sessionmaker[Session], request: BatchRequest, settings: Set
     One that is already waiting with the same text is not taken twice. Raises ConsultationDoubledError,
     ConsultationWaitingError, IdempotencyKeyReusedError.
     """
-    doubled = _doubled([one.consultation_id for one in request.consultations])
-    if doubled:
-        raise ConsultationDoubledError(consultation_ids=doubled[:20])
+    if twice := doubled([one.consultation_id for one in request.consultations]):
+        raise ConsultationDoubledError(consultation_ids=twice[:20])
     with unit_of_work(sessions) as session:
         Batches(session).serialise(request.client_id)
         earlier = _earlier(session, request, settings)
@@ -116,14 +115,37 @@ def submit(sessions: sessionmaker[Session], request: BatchRequest, settings: Set
             ),
             hints=filler.hints,
         )
-        if request.idempotency_key is not None:
-            answer = {"batches": placed, "estimate": done.estimated_completion.isoformat()}
-            claimed = IdempotencyKeys(session).claim(
-                request.client_id, request.idempotency_key, request.fingerprint(), answer=answer
-            )
-            if not claimed:  # by a call that was submitted under it at this very moment
-                raise IdempotencyKeyReusedError
+        _remember(session, request, placed, done.estimated_completion)
         return done
+
+
+def submit_file(
+    sessions: sessionmaker[Session],
+    request: BatchRequest,
+    settings: Settings,
+    *,
+    file_id: UUID,
+    notes: Mapping[str, Any] | None,
+) -> tuple[str, Sequence[JobHint]]:
+    """Make the consultations of a file a batch of their own, closed at once; its name and the hints to send.
+
+    Raises ConsultationWaitingError where one of them waits already, IdempotencyKeyReusedError.
+    """
+    with unit_of_work(sessions) as session:
+        Batches(session).serialise(request.client_id)
+        earlier = _earlier(session, request, settings)
+        if earlier is not None:
+            return next(iter(earlier.batches)), []
+        sent = [one.consultation_id for one in request.consultations]
+        if waiting := AnalysisItems(session).unfinished(request.client_id, sent):
+            raise ConsultationWaitingError(
+                consultation_id=waiting[0].consultation_id, batch_id=waiting[0].batch.name
+            )
+        filler = _Filler(session, request.client_id, request.callback_url, settings)
+        batch = filler.add_whole(request.consultations, request.priority)
+        batch.input_file_id, batch.details = file_id, dict(notes) if notes else None
+        _remember(session, request, {batch.name: batch.size}, estimate(session, settings))
+        return batch.name, filler.hints
 
 
 def join(session: Session, call: Call, settings: Settings) -> Sequence[JobHint]:
@@ -299,6 +321,19 @@ class _Filler:
                 self.hints += _close(self._session, batch, self._model)
         return placed
 
+    def add_whole(self, consultations: Sequence[Consultation], priority: Priority) -> AnalysisBatch:
+        """A batch of these alone, however many they are, closed at once."""
+        batch = Batches(self._session).open(
+            self._client_id,
+            self._url,
+            capacity=len(consultations),
+            window=timedelta(0),
+            closed=True,
+        )
+        self._put(batch, consultations, priority)
+        self.hints += _close(self._session, batch, self._model)
+        return batch
+
     def _open_batch(self) -> AnalysisBatch:
         batches = Batches(self._session)
         return batches.lock_open(self._client_id, self._url) or batches.open(
@@ -402,7 +437,8 @@ def _deliver(
     )
 
 
-def _doubled(ids: Sequence[str]) -> list[str]:
+def doubled(ids: Sequence[str]) -> list[str]:
+    """Those that are named more than once."""
     return [one for one, times in Counter(ids).items() if times > 1]
 
 
@@ -422,6 +458,20 @@ def _already_waiting(session: Session, request: BatchRequest) -> dict[str, str]:
         item.with_evidence = item.with_evidence or one.with_evidence
         found[item.consultation_id] = batch.name
     return found
+
+
+def _remember(
+    session: Session, request: BatchRequest, placed: Mapping[str, int], estimated: datetime
+) -> None:
+    """Tie the request's Idempotency-Key, if it has one, to its answer."""
+    if request.idempotency_key is None:
+        return
+    answer = {"batches": dict(placed), "estimate": estimated.isoformat()}
+    claimed = IdempotencyKeys(session).claim(
+        request.client_id, request.idempotency_key, request.fingerprint(), answer=answer
+    )
+    if not claimed:  # by a call that was submitted under it at this very moment
+        raise IdempotencyKeyReusedError
 
 
 def _earlier(session: Session, request: BatchRequest, settings: Settings) -> Placed | None:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.audio_purges import AudioPurges
+from callytics.db.batch_files import BatchFiles
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
@@ -100,6 +101,7 @@ def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[AnyHint]
 
 
 ABANDONED_UPLOAD = timedelta(days=1)
+BATCH_FILE_KEPT = timedelta(days=1)
 LOST_WORKER = timedelta(hours=1)
 LAST_WRITE = timedelta(hours=1)
 """So long after a call was deleted no stage writes to its audio any more: its lease or its time is over."""
@@ -112,6 +114,7 @@ def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings)
         Heartbeats(session).forget(LOST_WORKER)
         IdempotencyKeys(session).prune(timedelta(hours=settings.api.idempotency_ttl_h))
         quick_summary.tidy(session, timedelta(hours=settings.quick_summary.keep_h))
+        BatchFiles(session).forget(BATCH_FILE_KEPT)
     for prefix in prefixes:
         store.delete_prefix(prefix)
         with unit_of_work(sessions) as session:

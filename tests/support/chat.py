@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from callytics.errors import ModelUnavailableError
 from callytics.ports import ChatAnswer, ModelInfo
 
 SUMMARY = "문의: 환불 지연 확인\n처리: 내일 입금 안내"
@@ -32,6 +33,17 @@ ANALYSIS = json.dumps(
 
 def usual(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
     return ANALYSIS if schema else SUMMARY
+
+
+def fails_for(mark: str) -> Callable[..., str]:
+    """An answer to all but the conversation that has this mark."""
+
+    def answer(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+        if mark in messages[-1]["content"]:
+            raise ModelUnavailableError
+        return usual(messages, schema)
+
+    return answer
 
 
 @dataclass

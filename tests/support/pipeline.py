@@ -7,9 +7,11 @@ from threading import Thread
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
-from callytics.db.models import Call, Summary
+from callytics.db.engine import unit_of_work
+from callytics.db.models import Call, Job, Summary
 from callytics.db.turns import Turns
 from callytics.domain.audio import Attribution, PreparedAudio, PreparedChannel
 from callytics.domain.jobs import JobKind
@@ -171,6 +173,15 @@ class Pipeline:
         while told := next((one for one in self.job_hints if one.kind in self.jobs), None):
             self.job_hints.remove(told)
             self.run_job(told.kind, told.job_id)
+
+    def exhaust(self) -> None:
+        """`run`, until every attempt was made."""
+        for _ in range(8):
+            told = list(self.job_hints)
+            self.run()
+            with unit_of_work(self.sessions) as session:
+                session.execute(update(Job).values(next_attempt_at=None))
+            self.send(hint for hint in told if hint.kind is JobKind.ANALYSIS)
 
     def run_stage(self, stage: Stage, call_id: UUID) -> None:
         run_stage(self.context(), stage, call_id)

@@ -51,7 +51,8 @@ def vllm(hub_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "--port": str(port),
         "--host": "127.0.0.1",
         "--max-model-len": CONTEXT_TOKENS,
-        "--dtype": "bfloat16",
+        # A CPU without instructions for bfloat16 takes minutes for a prompt.
+        "--dtype": "float32",
     }
     process = Process(
         name="vllm",
@@ -63,7 +64,13 @@ def vllm(hub_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             # Compiling takes longer on two cores than all that is asked here.
             "--enforce-eager",
         ),
-        env={"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
+        env={
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            # All cores: by itself it leaves one of them alone, which is half of two.
+            "VLLM_CPU_OMP_THREADS_BIND": f"0-{(os.cpu_count() or 1) - 1}",
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+        },
         ready=lambda _pid: _answers(f"http://127.0.0.1:{port}/health"),
     )
     log = tmp_path_factory.mktemp("vllm") / "log"
@@ -79,10 +86,12 @@ def _answers(url: str) -> bool:
 
 
 @pytest.fixture
-def chat(vllm: str) -> OpenAiChat:
+def chat(vllm: str) -> Iterator[OpenAiChat]:
     settings = Settings(llm=LlmSettings(base_url=vllm))
     model = settings.models.analyse.model_copy(update={"model": MODEL})
-    return OpenAiChat.load(model, where=MODEL, device="cpu", threads=None, settings=settings)
+    chat = OpenAiChat.load(model, where=MODEL, device="cpu", threads=None, settings=settings)
+    yield chat
+    chat.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,7 +20,7 @@ BASE = "/api/v1/consultation"
 def test_an_answer_is_held_to_its_schema(chat: OpenAiChat) -> None:
     schema = {
         "type": "object",
-        "properties": {"mood": {"enum": ["calm", "angry"]}, "minutes": {"type": "integer"}},
+        "properties": {"mood": {"enum": ["calm", "angry"]}, "minutes": {"enum": [5, 10]}},
         "required": ["mood", "minutes"],
         "additionalProperties": False,
     }
@@ -33,7 +33,7 @@ def test_an_answer_is_held_to_its_schema(chat: OpenAiChat) -> None:
     )
     found = json.loads(answer.text)
     assert found["mood"] in {"calm", "angry"}
-    assert isinstance(found["minutes"], int)
+    assert found["minutes"] in {5, 10}
     assert answer.prompt_tokens > 0
     assert answer.output_tokens > 0
 

@@ -1,6 +1,6 @@
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,11 +17,10 @@ from callytics.db.engine import unit_of_work
 from callytics.db.models import AnalysisBatch, Endpoint, Job
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
-from callytics.errors import ModelUnavailableError
 from callytics.services import batches
 from callytics.services.batch_items import AnalysisWork
 from tests.support.api import ApiClient, problem, serving
-from tests.support.chat import ANALYSIS, CONVERSATION, ScriptedChat
+from tests.support.chat import ANALYSIS, CONVERSATION, ScriptedChat, fails_for
 from tests.support.pipeline import Pipeline
 
 BASE = "/api/v1/consultation"
@@ -234,7 +233,7 @@ class TestReading:
         some = consultations(20)
         some[3]["conversation_text"] += " CL-0003"
         name = client.post(SUBMIT, json={"consultations": some}).json()["batch_id"]
-        exhaust(pipeline)
+        pipeline.exhaust()
         found = client.get(f"{BASE}/batches/{name}").json()
         items = client.get(f"{BASE}/batches/{name}/items").json()["data"]
 
@@ -303,7 +302,7 @@ class TestChanging:
         name = client.post(SUBMIT, json=body).json()["batch_id"]
         path = f"{BASE}/batches/{name}/rerun"
         problem(client.post(path, json={}), 409, "batch_running")
-        exhaust(pipeline)
+        pipeline.exhaust()
         dry = client.post(path, json={"dry_run": True}).json()
         assert (dry["run"], dry["consultations"], dry["kept"], dry["dry_run"]) == (2, 1, 19, True)
         chat.answer = lambda *_: ANALYSIS
@@ -384,30 +383,11 @@ def nonzero(counts: Mapping[str, int]) -> dict[str, int]:
     return {state: count for state, count in counts.items() if count}
 
 
-def fails_for(mark: str) -> Callable[..., str]:
-    def answer(messages: Sequence[Mapping[str, str]], schema: object) -> str:
-        if mark in messages[-1]["content"]:
-            raise ModelUnavailableError
-        return ANALYSIS
-
-    return answer
-
-
 def close(context: ApiContext) -> None:
     """A quarter of an hour later."""
     with unit_of_work(context.sessions) as session:
         earlier = AnalysisBatch.closes_at - timedelta(minutes=15)
         session.execute(update(AnalysisBatch).values(closes_at=earlier))
-
-
-def exhaust(pipeline: Pipeline) -> None:
-    """Until every attempt was made."""
-    for _ in range(8):
-        told = list(pipeline.job_hints)
-        pipeline.run()
-        with unit_of_work(pipeline.sessions) as session:
-            session.execute(update(Job).values(next_attempt_at=None))
-        pipeline.send(hint for hint in told if hint.kind is JobKind.ANALYSIS)
 
 
 def give_up(context: ApiContext, delivery_id: UUID) -> None:
