@@ -15,10 +15,13 @@ from api.context import ApiContext, make_context
 from api.limiter import RateLimiter
 from callytics.adapters.fetch import HttpFetcher
 from callytics.db.engine import unit_of_work
+from callytics.domain.jobs import JobKind
 from callytics.domain.scopes import Scope
 from callytics.services import keys
+from callytics.services.batch_items import AnalysisWork
 from callytics.settings import Settings
 from tests.support.api import ApiClient
+from tests.support.chat import ScriptedChat
 from tests.support.pipeline import Pipeline
 
 NAMES: Mapping[str, Sequence[str]] = {
@@ -67,6 +70,14 @@ def context(settings: Settings, pipeline: Pipeline, redis_url: str) -> ApiContex
         send=pipeline.send,
         limiter=RateLimiter(redis_url, clock=lambda: A_MINUTE_S + 20),
     )
+
+
+@pytest.fixture
+def chat(pipeline: Pipeline) -> ScriptedChat:
+    """The medium model, which whoever runs the pipeline has."""
+    chat = ScriptedChat()
+    pipeline.jobs[JobKind.ANALYSIS] = AnalysisWork(chat.named)
+    return chat
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from api.context import ApiContext
 from callytics.db.engine import unit_of_work
 from callytics.db.models import BatchFile
-from callytics.domain.jobs import JobKind
-from callytics.services.batch_items import AnalysisWork
 from callytics.services.upkeep import BATCH_FILE_KEPT, tidy
 from tests.support.api import ApiClient, problem, serving
 from tests.support.chat import CONVERSATION, ScriptedChat, fails_for
@@ -24,16 +22,7 @@ ENDPOINT = "/api/v1/consultation/batch-analysis"
 FILES, BATCHES = "/v1/files", "/v1/batches"
 
 
-@pytest.fixture
-def chat(pipeline: Pipeline) -> ScriptedChat:
-    chat = ScriptedChat()
-    pipeline.jobs[JobKind.ANALYSIS] = AnalysisWork(chat.named)
-    return chat
-
-
-@pytest.fixture(autouse=True)
-def _workers(chat: ScriptedChat) -> None:
-    """Whoever runs the pipeline has the medium model."""
+pytestmark = pytest.mark.usefixtures("chat")
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from callytics.db.models import AnalysisBatch, Endpoint, Job
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.services import batches
-from callytics.services.batch_items import AnalysisWork
 from tests.support.api import ApiClient, problem, serving
 from tests.support.chat import ANALYSIS, CONVERSATION, ScriptedChat, fails_for
 from tests.support.pipeline import Pipeline
@@ -28,16 +27,7 @@ SUBMIT = f"{BASE}/batch-analysis"
 URL = "https://centerlink.example/webhook/analysis-complete"
 
 
-@pytest.fixture
-def chat(pipeline: Pipeline) -> ScriptedChat:
-    chat = ScriptedChat()
-    pipeline.jobs[JobKind.ANALYSIS] = AnalysisWork(chat.named)
-    return chat
-
-
-@pytest.fixture(autouse=True)
-def _workers(chat: ScriptedChat) -> None:
-    """Whoever runs the pipeline has the medium model."""
+pytestmark = pytest.mark.usefixtures("chat")
 
 
 def consultations(number: int, *, first: int = 0) -> list[dict[str, Any]]:
