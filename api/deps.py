@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from api.context import ApiContext
-from api.errors import invalid
+from api.errors import faults_of, invalid
 from api.schemas.base import StrictSchema
 from callytics.db.engine import statement_by_statement
 from callytics.domain.scopes import Scope
@@ -176,7 +176,7 @@ def read_json(model: type[B], content: bytes) -> B:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        faults = faults_of(error)
         if faults[0]["type"] == "json_invalid":
             raise MalformedRequestError("The body is not valid JSON.") from error
         for fault in faults:

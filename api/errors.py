@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -161,11 +162,29 @@ def respond(
     )
 
 
+MOST_FAULTS = 100
+LONGEST_NAME = 100
+
+
+def faults_of(error: ValidationError) -> list[ErrorDetails]:
+    """What is wrong, without what was sent; of a body with very many faults only that there are so many,
+    since telling them takes longer than finding them.
+    """
+    if (count := error.error_count()) > MOST_FAULTS:
+        return [
+            {"type": "value_error", "loc": (), "msg": f"There are {count} faults", "input": None}
+        ]
+    return error.errors(include_input=False, include_url=False, include_context=False)
+
+
 def invalid(faults: Iterator[ErrorDetails] | list[ErrorDetails]) -> errors.InvalidRequestError:
     """An error that names the faulty fields and repeats nothing of what they hold."""
     return errors.InvalidRequestError(
         errors=[
-            {"field": ".".join(map(str, fault["loc"])) or "body", "message": _message(fault)}
+            {
+                "field": ".".join(str(part)[:LONGEST_NAME] for part in fault["loc"]) or "body",
+                "message": _message(fault),
+            }
             for fault in faults
         ]
     )

@@ -1,5 +1,6 @@
 """Batches out of files, for clients of OpenAI's Batch API: files sent, batches made of them, results read."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
@@ -20,7 +21,6 @@ from api.deps import (
     media_type,
 )
 from api.multipart import Form, read_form
-from api.schemas.base import storable
 from api.schemas.batch_files import (
     FileBatch,
     FileBatchPage,
@@ -58,9 +58,7 @@ from callytics.services.delivery import check_callback_url
 router = APIRouter(prefix="/v1", tags=["files"], responses=openapi.problems(*AUTH_ERRORS))
 
 BatchId = Annotated[str, Path(description="The batch's id.", pattern=BATCH_NAME)]
-FileId = Annotated[
-    str, Path(description="The file's id: `file-...`.", pattern=r"^file-[A-Za-z0-9-]{1,48}$")
-]
+FileId = Annotated[str, Path(description="The file's id: `file-...`.", max_length=64)]
 
 JSON_LINES = "application/jsonl"
 
@@ -97,11 +95,13 @@ async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
 
 def _keep(context: ApiContext, client_id: UUID, filename: str, content: bytes) -> FileObject:
     try:
-        text = storable(content.decode("utf-8-sig"))
-        name = storable(filename)[:255] or "batch.jsonl"
-    except ValueError as error:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
         raise MalformedRequestError("The file is not UTF-8 text.") from error
+    if "\0" in text:
+        raise MalformedRequestError("The file must not contain the character U+0000.")
     read_lines(text, context.settings.batch)
+    name = filename.replace("\0", "")[:255] or "batch.jsonl"
     with unit_of_work(context.sessions) as session:
         return FileObject.of(BatchFiles(session).add(client_id, name, text))
 
@@ -147,7 +147,7 @@ def drop_file(context: Context, client_id: BearerWriter, file_id: FileId) -> Fil
     """A batch that was made of it goes on."""
     own = _own_id(file_id)
     if own is None:
-        raise BatchFileNotFoundError("Results stay as long as their batch.")
+        raise BatchFileNotFoundError("No file of yours has this id; results stay with their batch.")
     with unit_of_work(context.sessions) as session:
         session.delete(BatchFiles(session).get(client_id, own))
     return FileDeleted(id=file_id)
@@ -191,10 +191,10 @@ def create(
         consultations=read_lines(content, context.settings.batch),
         callback_url=callback_url,
         idempotency_key=idempotency_key,
+        file_id=file_id,
+        notes=body.metadata,
     )
-    name, hints = batches.submit_file(
-        context.sessions, request, context.settings, file_id=file_id, notes=body.metadata
-    )
+    name, hints = batches.submit_file(context.sessions, request, context.settings, file_id)
     context.send(hints)  # a crash before this line is the sweeper's business
     return _look(context, client_id, name)
 
@@ -212,8 +212,8 @@ def list_batches(
             client_id, BatchFilter(of_files=True), after=query.after, limit=query.limit + 1
         )
         shown = found[: query.limit]
-        counts = Batches(session).counts([batch.id for batch in shown])
-        views = [FileBatch.of(batch, counts[batch.id]) for batch in shown]
+        done = Batches(session).analysed([batch.id for batch in shown])
+        views = [FileBatch.of(batch, done[batch.id]) for batch in shown]
         return FileBatchPage.of(views, has_more=len(found) > query.limit)
 
 
@@ -245,7 +245,7 @@ def cancel(context: Context, client_id: BearerWriter, batch_id: BatchId) -> File
 def _look(context: ApiContext, client_id: UUID, name: str) -> FileBatch:
     with unit_of_work(context.sessions) as session:
         batch = _of_file(Batches(session).get(client_id, name))
-        return FileBatch.of(batch, Batches(session).counts([batch.id])[batch.id])
+        return FileBatch.of(batch, Batches(session).analysed([batch.id])[batch.id])
 
 
 def _of_file(batch: AnalysisBatch) -> AnalysisBatch:
@@ -256,10 +256,8 @@ def _of_file(batch: AnalysisBatch) -> AnalysisBatch:
 
 def _own_id(file_id: str) -> UUID | None:
     """The row of a file that was sent; None for the id of a result."""
-    try:
-        return UUID(hex=file_id.removeprefix("file-"))
-    except ValueError:
-        return None
+    found = re.fullmatch("file-([0-9a-f]{32})", file_id)
+    return UUID(hex=found[1]) if found else None
 
 
 def _result(session: Session, client_id: UUID, file_id: str) -> tuple[AnalysisBatch, str]:

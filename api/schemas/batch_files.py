@@ -4,7 +4,7 @@ Source of the forms: OpenAI API reference, "Files" and "Batch"
 (https://platform.openai.com/docs/api-reference/batch).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, ValidationError
 from pydantic import field_validator as validates
 from pydantic_core import ErrorDetails
 
-from api.errors import invalid
+from api.errors import faults_of, invalid
 from api.schemas.base import StrictSchema, Text
 from api.schemas.consultation import BATCH_NAME, ConsultationId, Spoken, says_something
 from api.schemas.requests import small_json
@@ -59,17 +59,20 @@ class BatchLine(StrictSchema):
 def read_lines(content: str, limits: BatchSettings) -> list[Consultation]:
     """The consultations of a file, one a line; empty lines are left out.
 
-    Raises InvalidRequestError, which names lines and fields and repeats nothing of what they hold, and
+    Raises InvalidRequestError, which names lines and fields and repeats no value, and
     ConsultationDoubledError.
     """
-    numbered = [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
+    most = limits.max_consultations
+    # Counted before it is cut: millions of lines would take gigabytes.
+    few = content.count("\n") <= 2 * most
+    lines = enumerate(content.removeprefix("\ufeff").split("\n"), 1) if few else ()
+    numbered = [(number, line) for number, line in lines if line.strip()]
+    if not few or len(numbered) > most:
+        raise InvalidRequestError(
+            f"Send at most {most} consultations in one file.", max_consultations=most
+        )
     if not numbered:
         raise InvalidRequestError("The file has no lines.")
-    if len(numbered) > limits.max_consultations:
-        raise InvalidRequestError(
-            f"Send at most {limits.max_consultations} consultations in one file.",
-            max_consultations=limits.max_consultations,
-        )
     found: list[Consultation] = []
     faults: list[ErrorDetails] = []
     for number, line in numbered:
@@ -97,7 +100,7 @@ def read_lines(content: str, limits: BatchSettings) -> list[Consultation]:
 
 
 def _placed(error: ValidationError, number: int) -> Iterator[ErrorDetails]:
-    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+    for fault in faults_of(error):
         if fault["type"] == "json_invalid":
             fault["type"], fault["msg"] = "value_error", "This line is not valid JSON"
         fault["loc"] = ("line", number, *fault["loc"])
@@ -201,10 +204,10 @@ class FileBatch(Schema):
     metadata: dict[str, Any] | None
 
     @classmethod
-    def of(cls, batch: AnalysisBatch, counts: Mapping[StageStatus, int]) -> Self:
+    def of(cls, batch: AnalysisBatch, done: int) -> Self:
+        """`done` of its consultations were analysed, by whichever run."""
         ended = seconds(batch.completed_at) if batch.completed_at else None
         over, cancelled = batch.status in BATCH_FINISHED, batch.status is BatchStatus.CANCELLED
-        done = counts.get(StageStatus.DONE, 0)
         return cls(
             id=batch.name,
             input_file_id=f"file-{batch.input_file_id.hex}" if batch.input_file_id else "",
@@ -216,7 +219,7 @@ class FileBatch(Schema):
             completed_at=None if cancelled else ended,
             cancelled_at=ended if cancelled else None,
             request_counts=RequestCounts(
-                total=batch.size, completed=done, failed=counts.get(StageStatus.FAILED, 0)
+                total=batch.size, completed=done, failed=batch.size - done if over else 0
             ),
             metadata=batch.details,
         )
@@ -267,22 +270,30 @@ class OutputLine(Schema):
 
     @classmethod
     def of(cls, item: AnalysisItem) -> Self:
-        found = best_of(item) is not None
-        problem = problem_of(item)
+        response = error = None
+        if best_of(item) is None:
+            problem = problem_of(item)
+            error = LineError(code=problem["code"], message=problem["detail"])
+        else:
+            # A later run may have failed: the result stands.
+            body = ItemView.of(item).model_copy(update={"status": StageStatus.DONE})
+            response = LineResponse(request_id=item.id.hex, body=body)
         return cls(
             id=f"batch_req_{item.id.hex}",
             custom_id=item.consultation_id,
-            response=LineResponse(request_id=item.id.hex, body=ItemView.of(item))
-            if found
-            else None,
-            error=None if found else LineError(code=problem["code"], message=problem["detail"]),
+            response=response,
+            error=error,
         )
 
 
 def output_lines(items: Sequence[AnalysisItem], *, failed: bool) -> str:
     """The output file of a batch's consultations, or, of those that `failed`, the error file."""
     shown = (OutputLine.of(item) for item in items if (best_of(item) is None) is failed)
-    return "".join(f"{line.model_dump_json()}\n" for line in shown)
+    return "".join(f"{line.model_dump_json().translate(LINE_ENDS)}\n" for line in shown)
+
+
+LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+"""What JSON lets stand and some readers take for the end of a line."""
 
 
 def output_id(batch: str) -> str:

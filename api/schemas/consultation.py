@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import AwareDatetime, FailFast, Field, JsonValue
 from pydantic import field_validator as validates
 
 from api.schemas.base import StrictSchema, Text
@@ -147,7 +147,7 @@ class NewConsultation(StrictSchema):
 
 
 class BatchAnalysisRequest(SignedBody):
-    consultations: list[NewConsultation] = Field(min_length=1)
+    consultations: Annotated[list[NewConsultation], FailFast()] = Field(min_length=1)
 
     callback_url: Text | None = Field(default=None, min_length=1, max_length=2048)
     """https address that gets each batch when it is done; without it the results are fetched."""

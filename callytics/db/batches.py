@@ -253,6 +253,28 @@ class Batches:
             found[batch_id][status] = count
         return found
 
+    def analysed(self, batch_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        """Of each batch, how many consultations some run has analysed."""
+        found = exists().where(
+            AnalysisResult.item_id == AnalysisItem.id, AnalysisResult.analysis.is_not(None)
+        )
+        rows = self._session.execute(
+            select(AnalysisItem.batch_id, func.count().filter(found).label("analysed"))
+            .where(AnalysisItem.batch_id.in_(batch_ids))
+            .group_by(AnalysisItem.batch_id)
+        )
+        return {row.batch_id: row.analysed for row in rows}
+
+    def of_file(self, client_id: UUID, file_id: UUID) -> Sequence[AnalysisBatch]:
+        """The batches that were made of this file and have not ended."""
+        return self._session.scalars(
+            select(AnalysisBatch).where(
+                AnalysisBatch.client_id == client_id,
+                AnalysisBatch.input_file_id == file_id,
+                AnalysisBatch.status == BatchStatus.QUEUED,
+            )
+        ).all()
+
     def named(self, names: Collection[str]) -> Sequence[AnalysisBatch]:
         return self._session.scalars(
             select(AnalysisBatch).where(AnalysisBatch.name.in_(names))

@@ -73,10 +73,19 @@ class BatchRequest:
     callback_url: str | None = None
     priority: Priority = Priority.NORMAL
     idempotency_key: str | None = None
+    file_id: UUID | None = None
+    """The file that they came in."""
+    notes: Mapping[str, str] | None = None
+    """The client's own notes on the batch."""
 
     def fingerprint(self) -> str:
         """SHA-256 over all that the client sent."""
-        sent = [self.callback_url, self.priority, [asdict(one) for one in self.consultations]]
+        sent = [
+            self.callback_url,
+            self.priority,
+            [asdict(one) for one in self.consultations],
+            *([self.file_id, self.notes] if self.file_id else []),
+        ]
         return hashlib.sha256(json.dumps(sent, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -120,31 +129,34 @@ def submit(sessions: sessionmaker[Session], request: BatchRequest, settings: Set
 
 
 def submit_file(
-    sessions: sessionmaker[Session],
-    request: BatchRequest,
-    settings: Settings,
-    *,
-    file_id: UUID,
-    notes: Mapping[str, Any] | None,
+    sessions: sessionmaker[Session], request: BatchRequest, settings: Settings, file_id: UUID
 ) -> tuple[str, Sequence[JobHint]]:
     """Make the consultations of a file a batch of their own, closed at once; its name and the hints to send.
 
-    Raises ConsultationWaitingError where one of them waits already, IdempotencyKeyReusedError.
+    Asked again before that batch has ended, it is the same one. Raises ConsultationWaitingError where one of
+    them waits elsewhere, IdempotencyKeyReusedError.
     """
     with unit_of_work(sessions) as session:
         Batches(session).serialise(request.client_id)
         earlier = _earlier(session, request, settings)
         if earlier is not None:
             return next(iter(earlier.batches)), []
+        for same in Batches(session).of_file(request.client_id, file_id):
+            if (same.callback_url, same.details) == (request.callback_url, request.notes):
+                return same.name, []
         sent = [one.consultation_id for one in request.consultations]
         if waiting := AnalysisItems(session).unfinished(request.client_id, sent):
             raise ConsultationWaitingError(
-                consultation_id=waiting[0].consultation_id, batch_id=waiting[0].batch.name
+                "A consultation of this file waits for its analysis in another batch.",
+                consultation_id=waiting[0].consultation_id,
+                batch_id=waiting[0].batch.name,
             )
         filler = _Filler(session, request.client_id, request.callback_url, settings)
         batch = filler.add_whole(request.consultations, request.priority)
-        batch.input_file_id, batch.details = file_id, dict(notes) if notes else None
-        _remember(session, request, {batch.name: batch.size}, estimate(session, settings))
+        batch.input_file_id = file_id
+        batch.details = None if request.notes is None else dict(request.notes)
+        if request.idempotency_key is not None:
+            _remember(session, request, {batch.name: batch.size}, estimate(session, settings))
         return batch.name, filler.hints
 
 

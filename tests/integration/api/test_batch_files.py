@@ -146,6 +146,8 @@ class TestFiles:
             (b"\xff\xfe", 400, "malformed_request"),
             (lines(1) + b"\n" + lines(1), 422, "consultation_doubled"),
             (lines(1001), 422, "invalid_request"),
+            (b"\n" * 3_000_000 + lines(1), 422, "invalid_request"),
+            (lines(1) + b"\0", 400, "malformed_request"),
         ],
     )
     def test_a_file_that_cannot_be_a_batch(
@@ -156,6 +158,23 @@ class TestFiles:
     def test_many_faults_are_cut_short(self, client: ApiClient) -> None:
         told = problem(send(client, b"{}\n" * 500), 422, "invalid_request")
         assert len(told["errors"]) == 20
+
+    def test_a_line_of_very_many_faults_is_told_in_short(self, client: ApiClient) -> None:
+        line = json.dumps({str(n): 1 for n in range(100_000)}).encode()
+        told = problem(send(client, line), 422, "invalid_request")
+        assert told["errors"] == [{"field": "line.1", "message": "There are 100004 faults"}]
+        told = problem(
+            send(client, json.dumps({"x" * 100_000: 1}).encode()), 422, "invalid_request"
+        )
+        assert len(json.dumps(told)) < 1000
+
+    def test_a_line_ends_where_it_ends_for_every_reader(
+        self, client: ApiClient, pipeline: Pipeline
+    ) -> None:
+        made = batch_of(client, file_of(client, line("a\u2028b\x85c").encode())).json()["id"]
+        pipeline.run()
+        [only] = client.get(f"{FILES}/file-{made}-output/content").text.splitlines()
+        assert json.loads(only)["custom_id"] == "a\u2028b\x85c"
 
     def test_what_is_no_form_or_has_no_file_or_another_purpose(self, client: ApiClient) -> None:
         problem(client.post(FILES, json={}), 415, "unsupported_media_type")
@@ -210,14 +229,54 @@ class TestBatches:
     def test_a_batch_is_not_made_twice(self, client: ApiClient) -> None:
         file_id = file_of(client, lines(2))
         made = batch_of(client, file_id).json()
-        told = problem(batch_of(client, file_id), 409, "consultation_waiting")
+        assert batch_of(client, file_id).json() == made
+        with_notes = batch_of(client, file_id, metadata={"shift": "night"})
+        told = problem(with_notes, 409, "consultation_waiting")
         assert told["batch_id"] == made["id"]
+        same_content = batch_of(client, file_of(client, lines(1)))
+        problem(same_content, 409, "consultation_waiting")
 
     def test_the_same_idempotency_key_gets_the_same_batch(self, client: ApiClient) -> None:
         body = {"input_file_id": file_of(client, lines(2)), "endpoint": ENDPOINT}
         headers = {"Idempotency-Key": "k"}
         first, second = (client.post(BATCHES, json=body, headers=headers) for _ in range(2))
         assert first.json() == second.json()
+        noted = client.post(BATCHES, json={**body, "metadata": {"a": "b"}}, headers=headers)
+        problem(noted, 422, "idempotency_key_reused")
+
+    def test_an_idempotency_key_is_of_one_way_in(self, client: ApiClient) -> None:
+        headers = {"Idempotency-Key": "k"}
+        some = [
+            {
+                "consultation_id": f"CL-{n:04}",
+                "conversation_text": CONVERSATION,
+                "metadata": {"call_date": "2025-09-13"},
+            }
+            for n in range(2)
+        ]
+        sent = client.post(ENDPOINT, json={"consultations": some}, headers=headers)
+        assert sent.status_code == 202
+        body = {"input_file_id": file_of(client, lines(2)), "endpoint": ENDPOINT}
+        again = client.post(BATCHES, json=body, headers=headers)
+        problem(again, 422, "idempotency_key_reused")
+
+    def test_a_result_stands_though_a_later_run_failed(
+        self, client: ApiClient, pipeline: Pipeline, chat: ScriptedChat
+    ) -> None:
+        made = batch_of(client, file_of(client, lines(2))).json()["id"]
+        pipeline.run()
+        chat.answer = fails_for("환불")
+        path = f"/api/v1/consultation/batches/{made}/rerun"
+        assert client.post(path, json={"only_failed": False}).status_code == 202
+        pipeline.exhaust()
+        batch = client.get(f"{BATCHES}/{made}").json()
+        assert batch["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+        assert batch["error_file_id"] is None
+        text = client.get(f"{FILES}/{batch['output_file_id']}/content").text
+        assert [json.loads(one)["response"]["body"]["status"] for one in text.splitlines()] == [
+            "done",
+            "done",
+        ]
 
     def test_what_failed_is_in_the_error_file(
         self, client: ApiClient, pipeline: Pipeline, chat: ScriptedChat
