@@ -146,12 +146,29 @@ def problem_of(error: errors.CallyticsError, *, instance: str, request_id: str) 
     return document
 
 
+OPENAI_PATHS = "/v1/"
+
+
+def _as_openai(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What clients of OpenAI show of an error: nothing but this."""
+    faults = document.get("errors", ())
+    told = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:3])
+    return {
+        "message": f"{document['detail']} {told}".strip(),
+        "type": "invalid_request_error" if document["status"] < 500 else "server_error",  # noqa: PLR2004
+        "param": faults[0]["field"] if faults else None,
+        "code": document["code"],
+    }
+
+
 def respond(
     request: Request, error: errors.CallyticsError, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     document = problem_of(
         error, instance=request.url.path, request_id=getattr(request.state, "request_id", "")
     )
+    if request.url.path.startswith(OPENAI_PATHS):
+        document["error"] = _as_openai(document)
     sent = dict(headers or {})
     if RETRY_AFTER in error.extra:
         sent["Retry-After"] = str(error.extra[RETRY_AFTER])

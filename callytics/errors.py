@@ -257,7 +257,7 @@ class ConsultationDoubledError(InvalidRequestError):
 
 
 class ConsultationWaitingError(CallyticsError):
-    """This consultation waits for its analysis with another text; wait for it, or cancel its batch."""
+    """This consultation waits already, with another text or address; wait for it, or cancel its batch."""
 
     code = "consultation_waiting"
 
@@ -398,6 +398,12 @@ class ConfigurationError(CallyticsError):
     """A setting is missing or wrong."""
 
     code = "configuration_error"
+
+
+class NotConnectedError(ConfigurationError):
+    """No stack runs here and none is named."""
+
+    code = "not_connected"
 
 
 class StackRunningError(CallyticsError):

@@ -122,7 +122,7 @@ async def quick_summary_(request: Request, context: Context, asked: SummaryBody)
         while _is_awaited(row) and (left_s := _left_s(request, context)) > 0:
             await watcher.wait(left_s)
             row = await run_in_threadpool(_look, context, asked.client_id, taken.summary_id)
-    return _reply(request, context, row, cached=cached)
+    return _reply(request, context, row, body.consultation_id, cached=cached)
 
 
 @router.get(
@@ -199,12 +199,16 @@ def _left_s(request: Request, context: ApiContext) -> float:
     return context.settings.quick_summary.budget_s - MARGIN_S - _waited_s(request)
 
 
-def _reply(request: Request, context: ApiContext, row: QuickSummary, *, cached: bool) -> Response:
+def _reply(
+    request: Request, context: ApiContext, row: QuickSummary, consultation_id: str, *, cached: bool
+) -> Response:
+    """`row` as the answer to who asks under this `consultation_id`: it may be another one's answer."""
     if row.job.status is StageStatus.FAILED:
         problem = row.job.problem or CallyticsError().as_problem()
         raise kind_of(problem["code"])(problem["detail"], summary_id=str(row.id))
     url = _url(request, context, row)
-    result = QuickSummaryResult.of(row, seconds=_waited_s(request), cached=cached, url=url)
+    found = QuickSummaryResult.of(row, seconds=_waited_s(request), cached=cached, url=url)
+    result = found.model_copy(update={"consultation_id": consultation_id})
     if result.status == "processing":
         return as_json(result, 202, {"Location": url})
     return as_json(result)

@@ -11,6 +11,7 @@ from callytics.errors import (
     DeliveryNotFoundError,
     EndpointNotFoundError,
     InvalidBoundKeyError,
+    NotConnectedError,
     NothingToRerunError,
 )
 
@@ -42,6 +43,7 @@ _BY_ERROR = {
     DeliveryNotFoundError: ExitCode.NOT_FOUND,
     EndpointNotFoundError: ExitCode.NOT_FOUND,
     InvalidBoundKeyError: ExitCode.REFUSED,
+    NotConnectedError: ExitCode.UNREACHABLE,
     NothingToRerunError: ExitCode.NOTHING_TO_DO,
 }
 

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from threading import Lock
@@ -15,6 +15,7 @@ from callytics.cli import local
 from callytics.cli.console import colored, print_json, print_plain, print_table, say, stdout
 from callytics.cli.credentials import signer
 from callytics.cli.options import Json
+from callytics.cli.problems import CommandError
 
 if TYPE_CHECKING:
     from callytics.adapters.callback_receiver import Received, Reply
@@ -61,10 +62,15 @@ def callback_receiver(
             show(received, answer)
         return answer
 
-    with (
-        _secrets(name, secret) as secrets,
-        CallbackReceiver((host, port), client_id=name, secrets=secrets, reply=reply) as server,
-    ):
+    with _secrets(name, secret) as secrets, ExitStack() as stack:
+        try:
+            server = stack.enter_context(
+                CallbackReceiver((host, port), client_id=name, secrets=secrets, reply=reply)
+            )
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} of {host} cannot be taken ({error.strerror}): name another with --port."
+            ) from error
         say(f"Callbacks to {name} are taken at http://{host}:{server.server_port}/. Ctrl-C ends.")
         try:
             server.serve_forever(poll_interval=0.2)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from callytics.errors import ConfigurationError
+from callytics.errors import NotConnectedError
 from callytics.settings import Settings
 
 
@@ -21,7 +21,7 @@ def make_engine(settings: Settings, *, application: str = "callytics", ping: boo
     `ping=False` saves a round trip a transaction, for who tries again when a connection turns out dead.
     """
     if settings.database_url is None:
-        raise ConfigurationError(
+        raise NotConnectedError(
             "No database is configured: run `callytics up`, or set CALLYTICS_DATABASE_URL."
         )
     engine = create_engine(

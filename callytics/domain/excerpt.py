@@ -6,7 +6,7 @@ that are not read are not repeated either. `excerpt` is for a conversation that 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -66,6 +66,9 @@ _NOT_LETTERS = re.compile(r"[\W_]+")
 _SOMETHING = 6
 """Letters that must be left of a sentence without small talk, for it to tell anything."""
 
+_IN_BRIEF = 3
+_SYLLABLE = re.compile("[가-힣]")
+
 _LONG = 500
 """Characters from which on a sentence is no small talk, and not looked at to its end."""
 
@@ -84,8 +87,15 @@ class Line:
 def telling(lines: Sequence[Line]) -> list[Line]:
     """The lines that tell anything of the matter, without the sentences that do not.
 
-    Who answers the telephone, who calls and small talk are left out.
+    Who answers the telephone, who calls and small talk are left out. Where nothing else is said, a
+    customer's few words (`해지요`) are the matter.
     """
+    return _telling(lines, tells) or _telling(
+        [line for line in lines if line.role is not Role.AGENT], _tells_in_brief
+    )
+
+
+def _telling(lines: Sequence[Line], tells: Callable[[str], bool]) -> list[Line]:
     found = []
     asked_who = False
     for index, line in enumerate(lines):
@@ -170,8 +180,17 @@ def tells(sentence: str) -> bool:
     """Whether the sentence says more than greetings, thanks and the like."""
     if len(sentence) > _LONG:
         return True
-    rest = _SMALL_TALK.sub("", _joined(sentence))
-    return len(_NOT_LETTERS.sub("", rest)) >= _SOMETHING and not _WHO_ARE_YOU.search(sentence)
+    rest = _without_small_talk(sentence)
+    return len(rest) >= _SOMETHING and not _WHO_ARE_YOU.search(sentence)
+
+
+def _tells_in_brief(sentence: str) -> bool:
+    """Three syllables are a word with its ending; three letters of another script may be anything."""
+    return len(_SYLLABLE.findall(_without_small_talk(sentence))) >= _IN_BRIEF
+
+
+def _without_small_talk(sentence: str) -> str:
+    return _NOT_LETTERS.sub("", _SMALL_TALK.sub("", _joined(sentence)))
 
 
 def shortened(text: str, limit: int) -> str:

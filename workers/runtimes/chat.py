@@ -28,6 +28,8 @@ from callytics.model_files import CATALOG, resolve, revision_of
 from callytics.ports import ChatAnswer, ModelInfo
 from callytics.settings import ModelSettings, Settings
 
+LIST_TIMEOUT_S = 10.0
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
 _WARM_UP = (
@@ -121,9 +123,20 @@ class OpenAiChat:
         return replace(self._answer(completion), seconds=round(monotonic() - started, 3))
 
     def named(self, model: str) -> Self:
-        """The same server's model of this name; its revision is what the server has of it."""
+        """The same server's model of this name; its revision is what the server has of it.
+
+        Raises ModelUnavailableError if the server has none: some answer with another one.
+        """
         if model == self.info.name:
             return self
+        try:
+            served = {
+                one.id for one in self._client.with_options(timeout=LIST_TIMEOUT_S).models.list()
+            }
+        except APIError:
+            served = {model}  # it does not say; then it has to refuse by itself
+        if model not in served:
+            raise ModelUnavailableError(f"{self._server} does not serve this model.")
         info = replace(self.info, name=model, revision="unpinned")
         return type(self)(self._client, info, extra_body=self._extra_body)
 

@@ -115,6 +115,15 @@ class TestThePublicClient:
         errors = sdk.files.content(batch.error_file_id).text.splitlines()
         assert [json.loads(text)["error"]["code"] for text in errors] == ["cancelled"] * 2
 
+    def test_a_refusal_says_why(self, sdk: openai.OpenAI) -> None:
+        content = f"{line('a')}\n{{}}".encode()
+        with pytest.raises(
+            openai.UnprocessableEntityError, match=r"line\.2\.custom_id: Field required"
+        ):
+            sdk.files.create(file=("calls.jsonl", content), purpose="batch")
+        with pytest.raises(openai.NotFoundError, match="no batch with this id"):
+            sdk.batches.retrieve("BATCH-1")
+
 
 class TestFiles:
     @pytest.mark.parametrize(

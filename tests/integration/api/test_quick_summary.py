@@ -147,9 +147,11 @@ class TestCache:
     def test_the_same_conversation_is_answered_again_without_the_model(
         self, client: ApiClient, chat: ScriptedChat
     ) -> None:
-        first, second = ask(client).json(), ask(client, priority="high").json()
+        first = ask(client).json()
+        second = ask(client, priority="high", consultation_id="CL-other").json()
 
         assert len(chat.asked) == 1
+        assert second["consultation_id"] == "CL-other"
         assert (first["cached"], second["cached"]) == (False, True)
         assert first["summary"] == second["summary"]
 

@@ -253,6 +253,13 @@ def test_the_engine_answers_and_counts(small_chat: OpenAiChat) -> None:
 
 
 @pytest.mark.models
+def test_a_model_that_the_engine_does_not_have_is_refused(small_chat: OpenAiChat) -> None:
+    assert small_chat.named(small_chat.info.name) is small_chat
+    with pytest.raises(ModelUnavailableError, match="does not serve this model"):
+        small_chat.named("nope")
+
+
+@pytest.mark.models
 def test_conversations_that_go_on_at_the_same_time_stay_read(small_chat: OpenAiChat) -> None:
     options = SummaryOptions(max_tokens=4, temperature=0.0)
     matters = ["도시락 주문을 취소하고 싶어서요.", "영수증을 다시 받을 수 있나요?"]

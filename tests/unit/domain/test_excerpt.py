@@ -166,6 +166,13 @@ def test_a_call_of_greetings_says_nothing() -> None:
     assert telling([CALL[0], CALL[8], CALL[9]]) == []
 
 
+@pytest.mark.parametrize("wish", ["요금 문의요", "해지요.", "카드 정지"])
+def test_a_few_words_are_the_matter_where_nothing_else_is_said(wish: str) -> None:
+    said = [Line(role=C, text=wish), Line(role=A, text="네, 알겠습니다.")]
+    assert telling(said) == [Line(role=C, text=wish)]
+    assert telling([*said, CALL[1]]) == telling([CALL[1]])
+
+
 @given(st.text(), st.integers(1, 50))
 def test_words_are_not_cut(text: str, limit: int) -> None:
     short, whole = shortened(text, limit), text.strip()
