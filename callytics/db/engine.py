@@ -1,15 +1,10 @@
 """Connections, and the two ways to commit: a unit of work, or each statement by itself. There is no other."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
 
-from sqlalchemy import Engine, create_engine, event, func, literal, select, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy import Engine, create_engine, func, literal, select, text
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from callytics.errors import NotConnectedError
 from callytics.settings import Settings
@@ -24,10 +19,11 @@ def make_engine(settings: Settings, *, application: str = "callytics", ping: boo
         raise NotConnectedError(
             "No database is configured: run `callytics up`, or set CALLYTICS_DATABASE_URL."
         )
-    engine = create_engine(
+    return create_engine(
         settings.database_url.get_secret_value(),
         pool_size=settings.database.pool_size,
         pool_timeout=settings.database.pool_timeout_s,
+        pool_pre_ping=ping,
         pool_use_lifo=True,
         connect_args={
             "application_name": application,
@@ -38,33 +34,6 @@ def make_engine(settings: Settings, *, application: str = "callytics", ping: boo
             "keepalives_count": 3,
         },
     )
-    if ping:
-        _ping_idle(engine)
-    return engine
-
-
-PING_AFTER_S = 1.0
-"""A connection that was in use a second ago is taken to be alive still. Where PostgreSQL went away within it,
-who comes next is told so (503), which the ping would have spared them."""
-
-
-def _ping_idle(engine: Engine) -> None:
-    """SQLAlchemy's `pool_pre_ping`, for connections that nobody used for a while: a busy process saves
-    a round trip a transaction.
-    """
-
-    @event.listens_for(engine, "checkin")
-    def note(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
-        record.info["used_at"] = monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def ping(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
-        if monotonic() - record.info.get("used_at", math.inf) <= PING_AFTER_S:
-            return
-        try:
-            engine.dialect.do_ping(connection)
-        except engine.dialect.loaded_dbapi.Error as error:
-            raise InvalidatePoolError from error
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

@@ -1,10 +1,8 @@
 """Connections that died while nobody used them, and transactions of one statement."""
 
-import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from callytics.db import engine as engine_module
 from callytics.db.engine import (
     RELAX,
     make_engine,
@@ -22,9 +20,8 @@ def backend(sessions: sessionmaker[Session]) -> int:
 
 
 def test_a_connection_that_died_idle_is_replaced(
-    settings: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, sessions: sessionmaker[Session]
 ) -> None:
-    monkeypatch.setattr(engine_module, "PING_AFTER_S", 0.0)
     engine = make_engine(settings)
     mine = make_sessions(engine)
     died = backend(mine)
