@@ -144,21 +144,11 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        "ix_analysis_batches_closed_at", "analysis_batches", ["closed_at"], unique=False
-    )
-    op.create_index(
         "ix_analysis_batches_open",
         "analysis_batches",
         ["closes_at"],
         unique=False,
         postgresql_where=sa.text("closed_at IS NULL"),
-    )
-    op.create_index(
-        "ix_analysis_batches_unsettled",
-        "analysis_batches",
-        ["id"],
-        unique=False,
-        postgresql_where=sa.text("status = 'queued' AND closed_at IS NOT NULL"),
     )
     op.create_index(
         "uq_analysis_batches_open",
@@ -200,7 +190,6 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("client_id", sa.Uuid(), nullable=False),
         sa.Column("url", sa.String(), nullable=False),
-        sa.Column("origin", sa.String(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
@@ -216,7 +205,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_endpoints_client_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoints")),
     )
-    op.create_index(op.f("ix_endpoints_origin"), "endpoints", ["origin"], unique=False)
     op.create_index("uq_endpoints_client_url", "endpoints", ["client_id", "url"], unique=True)
     op.create_table(
         "quick_summaries",
@@ -360,7 +348,6 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("supersedes", sa.Uuid(), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("refusals", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("replays", sa.Integer(), nullable=False),
         sa.Column(
@@ -464,13 +451,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("item_id", "run_no", name=op.f("pk_analysis_results")),
     )
-    op.create_index(
-        "ix_analysis_results_rate",
-        "analysis_results",
-        ["model", sa.literal_column("created_at DESC")],
-        unique=False,
-        postgresql_where=sa.text("seconds IS NOT NULL"),
-    )
     op.create_table(
         "delivery_attempts",
         sa.Column("delivery_id", sa.Uuid(), nullable=False),
@@ -509,11 +489,6 @@ def downgrade() -> None:
     op.drop_column("idempotency_keys", "answer")
     op.drop_column("calls", "analyse")
     op.drop_table("delivery_attempts")
-    op.drop_index(
-        "ix_analysis_results_rate",
-        table_name="analysis_results",
-        postgresql_where=sa.text("seconds IS NOT NULL"),
-    )
     op.drop_table("analysis_results")
     op.drop_table("spoken_turns")
     op.drop_index(op.f("ix_deliveries_endpoint_id"), table_name="deliveries")
@@ -533,7 +508,6 @@ def downgrade() -> None:
     op.drop_index("ix_quick_summaries_client_content", table_name="quick_summaries")
     op.drop_table("quick_summaries")
     op.drop_index("uq_endpoints_client_url", table_name="endpoints")
-    op.drop_index(op.f("ix_endpoints_origin"), table_name="endpoints")
     op.drop_table("endpoints")
     op.drop_index("uq_conversations_client_consultation", table_name="conversations")
     op.drop_table("conversations")
@@ -543,24 +517,18 @@ def downgrade() -> None:
         postgresql_where=sa.text("closed_at IS NULL"),
     )
     op.drop_index(
-        "ix_analysis_batches_unsettled",
-        table_name="analysis_batches",
-        postgresql_where=sa.text("status = 'queued' AND closed_at IS NOT NULL"),
-    )
-    op.drop_index(
         "ix_analysis_batches_open",
         table_name="analysis_batches",
         postgresql_where=sa.text("closed_at IS NULL"),
     )
-    op.drop_index("ix_analysis_batches_closed_at", table_name="analysis_batches")
     op.drop_index("ix_analysis_batches_client_created", table_name="analysis_batches")
     op.drop_table("analysis_batches")
+    op.drop_index("ix_jobs_finished_at", table_name="jobs")
     op.drop_index(
         "ix_jobs_open",
         table_name="jobs",
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
-    op.drop_index("ix_jobs_finished_at", table_name="jobs")
     op.drop_table("jobs")
     op.drop_table("batch_numbers")
     # ### end Alembic commands ###

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
@@ -23,6 +24,31 @@ def test_a_database_goes_up_down_and_up_again(empty: Engine) -> None:
 
     migrate.upgrade(empty)
     assert set(Base.metadata.tables) < set(inspect(empty).get_table_names())
+
+
+@pytest.mark.parametrize("with_later_columns", [False, True])
+def test_rows_of_the_second_version_come_along(empty: Engine, *, with_later_columns: bool) -> None:
+    migrate.upgrade(empty, "0002")
+    client, endpoint = uuid4(), uuid4()
+    with empty.begin() as connection:
+        if with_later_columns:
+            connection.execute(text("ALTER TABLE endpoints ADD origin varchar"))
+            connection.execute(text("ALTER TABLE deliveries ADD refusals integer NOT NULL"))
+        connection.execute(
+            text("INSERT INTO clients (id, name, scopes) VALUES (:id, 'a', '{}')"), {"id": client}
+        )
+        connection.execute(
+            text(
+                "INSERT INTO endpoints (id, client_id, url, failures)"
+                " VALUES (:id, :client, 'https://Desk.example/hook', 0)"
+            ),
+            {"id": endpoint, "client": client},
+        )
+    migrate.upgrade(empty)
+    with empty.connect() as connection:
+        origin = connection.execute(text("SELECT origin FROM endpoints")).scalar_one()
+    assert origin == "https://desk.example:443"
+    migrate.check(empty)
 
 
 def test_upgrading_twice_is_harmless(engine: Engine) -> None:
