@@ -149,7 +149,7 @@ def drop_file(context: Context, client_id: BearerWriter, file_id: FileId) -> Fil
     if own is None:
         raise BatchFileNotFoundError("No file of yours has this id; results stay with their batch.")
     with unit_of_work(context.sessions) as session:
-        session.delete(BatchFiles(session).get(client_id, own))
+        BatchFiles(session).drop(client_id, own)
     return FileDeleted(id=file_id)
 
 

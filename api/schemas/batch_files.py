@@ -81,6 +81,7 @@ def read_lines(content: str, limits: BatchSettings) -> list[Consultation]:
         except ValidationError as error:
             faults += _placed(error, number)
             if len(faults) >= MOST_FAULTS:
+                faults[MOST_FAULTS - 1 :] = [_not_looked_at(number)]
                 break
             continue
         if len(one.body.conversation_text) > limits.max_chars:
@@ -105,6 +106,15 @@ def _placed(error: ValidationError, number: int) -> Iterator[ErrorDetails]:
             fault["type"], fault["msg"] = "value_error", "This line is not valid JSON"
         fault["loc"] = ("line", number, *fault["loc"])
         yield fault
+
+
+def _not_looked_at(number: int) -> ErrorDetails:
+    return {
+        "type": "value_error",
+        "loc": ("line", number),
+        "msg": "There may be more faults: from this line on none is told",
+        "input": None,
+    }
 
 
 def _too_long(number: int, limit: int) -> ErrorDetails:

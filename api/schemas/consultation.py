@@ -148,6 +148,7 @@ class NewConsultation(StrictSchema):
 
 class BatchAnalysisRequest(SignedBody):
     consultations: Annotated[list[NewConsultation], FailFast()] = Field(min_length=1)
+    """1,000 at most, unless the operator allows more. Of several faulty ones the first is named."""
 
     callback_url: Text | None = Field(default=None, min_length=1, max_length=2048)
     """https address that gets each batch when it is done; without it the results are fetched."""

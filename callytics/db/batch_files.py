@@ -36,6 +36,16 @@ class BatchFiles:
             raise BatchFileNotFoundError
         return found
 
+    def drop(self, client_id: UUID, file_id: UUID) -> None:
+        """Raises BatchFileNotFoundError, also to the second of two who drop it at once."""
+        dropped = self._session.execute(
+            delete(BatchFile)
+            .where(BatchFile.id == file_id, BatchFile.client_id == client_id)
+            .returning(BatchFile.id)
+        )
+        if dropped.first() is None:
+            raise BatchFileNotFoundError
+
     def forget(self, older_than: timedelta) -> None:
         """Drop files, and with them what was said, that were sent long ago."""
         self._session.execute(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -167,6 +168,7 @@ class TestFiles:
     def test_many_faults_are_cut_short(self, client: ApiClient) -> None:
         told = problem(send(client, b"{}\n" * 500), 422, "invalid_request")
         assert len(told["errors"]) == 20
+        assert "There may be more faults" in told["errors"][-1]["message"]
 
     def test_a_line_of_very_many_faults_is_told_in_short(self, client: ApiClient) -> None:
         line = json.dumps({str(n): 1 for n in range(100_000)}).encode()
@@ -244,6 +246,27 @@ class TestBatches:
         assert told["batch_id"] == made["id"]
         same_content = batch_of(client, file_of(client, lines(1)))
         problem(same_content, 409, "consultation_waiting")
+
+    def test_made_by_several_at_once_it_is_one(
+        self, client: ApiClient, context: ApiContext, pipeline: Pipeline
+    ) -> None:
+        file_id = file_of(client, lines(3))
+        with serving(context) as server, ThreadPoolExecutor(4) as pool:
+            desk = ApiClient(server, client.name, client.secret)
+            made = list(pool.map(lambda _: batch_of(desk, file_id).json(), range(4)))
+        assert {batch["id"] for batch in made} == {made[0]["id"]}
+        assert made[0]["request_counts"]["total"] == 3
+        assert len(client.get(BATCHES).json()["data"]) == 1
+        assert len(pipeline.job_hints) == 3
+
+    def test_a_file_dropped_by_several_at_once_is_dropped_once(
+        self, client: ApiClient, context: ApiContext
+    ) -> None:
+        path = f"{FILES}/{file_of(client, lines(1))}"
+        with serving(context) as server, ThreadPoolExecutor(4) as pool:
+            desk = ApiClient(server, client.name, client.secret)
+            statuses = list(pool.map(lambda _: desk.request("DELETE", path).status_code, range(4)))
+        assert sorted(statuses) == [200, 404, 404, 404]
 
     def test_the_same_idempotency_key_gets_the_same_batch(self, client: ApiClient) -> None:
         body = {"input_file_id": file_of(client, lines(2)), "endpoint": ENDPOINT}
