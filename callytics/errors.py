@@ -382,6 +382,12 @@ class ModelUnavailableError(RetryableStageError):
     code = "model_unavailable"
 
 
+class AnswerUnusableError(ModelUnavailableError):
+    """The model gave an answer that cannot be worked with."""
+
+    code = "model_answer_unusable"
+
+
 class ModelFetchError(CallyticsError):
     """A model's files cannot be fetched."""
 

@@ -118,31 +118,46 @@ class SentimentModel(Model, Protocol):
         """For each text the probability of each label; they add up to 1."""
 
 
+Message: TypeAlias = Mapping[str, Any]
+"""One message of a chat as the OpenAI protocol has it: `role`, and `content` as text or as parts (text,
+image_url)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatAnswer:
-    """`cached_tokens` of the prompt were read before; 0 too where the server does not say."""
+    """`cached_tokens` of the prompt were read before; 0 too where the server does not say.
+
+    `model` is what answered, by the name that its server has for it.
+    """
 
     text: str
     finish_reason: str
+    model: str = ""
     prompt_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     seconds: float = 0.0
 
 
+Accept: TypeAlias = Callable[[ChatAnswer], None]
+"""Raises AnswerUnusableError for an answer that cannot be worked with."""
+
+
 class ChatModel(Model, Protocol):
     def complete(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Message],
         *,
         max_tokens: int,
         temperature: float,
         timeout_s: float,
         schema: Mapping[str, Any] | None = None,
+        accept: Accept | None = None,
     ) -> ChatAnswer:
-        """One answer to `messages` (`role`, `content`); raises ModelUnavailableError if none comes.
+        """One answer to `messages`; raises ModelUnavailableError if none comes.
 
-        `schema` is a JSON schema that the server is to hold the answer to; not every server can.
+        `schema` is a JSON schema that the server is to hold the answer to; not every server can. What
+        `accept` refuses counts as no answer: AnswerUnusableError, unless another server has a better one.
         """
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from callytics.errors import ModelUnavailableError
-from callytics.ports import ChatAnswer, ModelInfo
+from callytics.ports import Accept, ChatAnswer, Message, ModelInfo
 
 SUMMARY = "문의: 환불 지연 확인\n처리: 내일 입금 안내"
 """What a small model might answer to CONVERSATION."""
@@ -31,14 +31,14 @@ ANALYSIS = json.dumps(
 """What a medium model might."""
 
 
-def usual(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+def usual(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:
     return ANALYSIS if schema else SUMMARY
 
 
 def fails_for(mark: str) -> Callable[..., str]:
     """An answer to all but the conversation that has this mark."""
 
-    def answer(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+    def answer(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:
         if mark in messages[-1]["content"]:
             raise ModelUnavailableError
         return usual(messages, schema)
@@ -50,11 +50,11 @@ def fails_for(mark: str) -> Callable[..., str]:
 class ScriptedChat:
     """Answers with `answer(messages, schema)`, and remembers what it was asked."""
 
-    answer: Callable[[Sequence[Mapping[str, str]], Mapping[str, Any] | None], str] = usual
+    answer: Callable[[Sequence[Message], Mapping[str, Any] | None], str] = usual
     info: ModelInfo = field(
         default_factory=lambda: ModelInfo(name="scripted", revision="1", device="cpu")
     )
-    asked: list[Sequence[Mapping[str, str]]] = field(default_factory=list)
+    asked: list[Sequence[Message]] = field(default_factory=list)
 
     def warm_up(self) -> None:
         """Nothing to warm."""
@@ -66,12 +66,13 @@ class ScriptedChat:
 
     def complete(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Message],
         *,
         max_tokens: int,
         temperature: float,
         timeout_s: float,
         schema: Mapping[str, Any] | None = None,
+        accept: Accept | None = None,
     ) -> ChatAnswer:
         self.asked.append(messages)
         text = self.answer(messages, schema)

@@ -14,7 +14,7 @@ from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.db.models import Call
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage
-from callytics.ports import AudioStore, ChatModel, Computed, Model, ModelInfo, Progress
+from callytics.ports import AudioStore, ChatModel, Computed, Message, Model, ModelInfo, Progress
 from callytics.services import keys
 from callytics.services.batch_items import AnalysisWork
 from callytics.services.call_ending import CallEndedWork
@@ -109,7 +109,7 @@ class ScriptedWorks:
         return AheadReader(sessions, model, self._settings.models.summarize)
 
 
-def slowly(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+def slowly(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:
     """The usual answer, after as long as the environment says."""
     sleep(float(os.environ.get("CALLYTICS_TEST_ANSWER_S", "0")))
     return usual(messages, schema)

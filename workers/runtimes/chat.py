@@ -23,9 +23,9 @@ from openai.types.chat import ChatCompletion
 from callytics.domain import summary
 from callytics.domain.excerpt import Line
 from callytics.domain.transcript import Role
-from callytics.errors import ConfigurationError, ModelUnavailableError
+from callytics.errors import AnswerUnusableError, ConfigurationError, ModelUnavailableError
 from callytics.model_files import CATALOG, resolve, revision_of
-from callytics.ports import ChatAnswer, ModelInfo
+from callytics.ports import Accept, ChatAnswer, Message, ModelInfo
 from callytics.settings import ModelSettings, Settings
 
 LIST_TIMEOUT_S = 10.0
@@ -90,7 +90,7 @@ class OpenAiChat:
         """Have the server read the part that all summaries' prompts share: its cache keeps it. Who only
         analyses has time: there it is enough that the server answers.
         """
-        asked: list[list[Mapping[str, str]]] = [[{"role": "user", "content": "안녕하세요"}]]
+        asked: list[list[Message]] = [[{"role": "user", "content": "안녕하세요"}]]
         if self._sums_up:
             asked = [summary.prompt(_WARM_UP, language, limit=100) for language in ("en", "ko")]
         for messages in asked:
@@ -98,12 +98,13 @@ class OpenAiChat:
 
     def complete(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Message],
         *,
         max_tokens: int,
         temperature: float,
         timeout_s: float,
         schema: Mapping[str, Any] | None = None,
+        accept: Accept | None = None,
     ) -> ChatAnswer:
         started = monotonic()
         try:
@@ -120,7 +121,10 @@ class OpenAiChat:
         except APIError as error:
             # Not its text: servers quote the prompt in their complaints.
             raise ModelUnavailableError(self._what_is_wrong(error, timeout_s)) from None
-        return replace(self._answer(completion), seconds=round(monotonic() - started, 3))
+        answer = replace(self._answer(completion), seconds=round(monotonic() - started, 3))
+        if accept:
+            accept(answer)
+        return answer
 
     def named(self, model: str) -> Self:
         """The same server's model of this name; its revision is what the server has of it.
@@ -147,9 +151,12 @@ class OpenAiChat:
         if not completion.choices:
             raise ModelUnavailableError(f"{self._server} gave no answer.")
         choice, usage = completion.choices[0], completion.usage
+        if choice.finish_reason == "content_filter" or choice.message.refusal:
+            raise AnswerUnusableError(f"{self._server} refuses to answer.")
         return ChatAnswer(
             text=_THOUGHT.sub("", choice.message.content or "").strip(),
             finish_reason=choice.finish_reason,
+            model=completion.model,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             output_tokens=usage.completion_tokens if usage else 0,
             cached_tokens=_cached(usage),

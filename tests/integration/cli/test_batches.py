@@ -22,6 +22,7 @@ from callytics.db.models import AnalysisBatch, Client
 from callytics.domain.batching import BatchStatus
 from callytics.domain.stages import Queue, StageStatus
 from callytics.errors import ConversationEmptyError
+from callytics.ports import Message
 from callytics.queueing.app import make_celery
 from callytics.queueing.broker import backlog
 from callytics.services.batch_views import BatchView, ItemView
@@ -37,7 +38,7 @@ WINDOW = timedelta(minutes=15)
 GONE = "redis://127.0.0.1:9/0"
 
 
-def fails_on_bad(messages: Sequence[Mapping[str, str]], _: Mapping[str, Any] | None) -> str:
+def fails_on_bad(messages: Sequence[Message], _: Mapping[str, Any] | None) -> str:
     if "읽지 못합니다" in messages[-1]["content"]:
         raise ConversationEmptyError("Not for this model.")
     return ANALYSIS

@@ -27,6 +27,7 @@ from callytics.errors import (
     ModelUnavailableError,
     NothingToRerunError,
 )
+from callytics.ports import Message
 from callytics.services import batches, upkeep
 from callytics.services.batches import Consultation, Rerun
 from callytics.services.job_work import JobHint
@@ -44,7 +45,7 @@ def desk(sessions: sessionmaker[Session], settings: Settings) -> BatchDesk:
     return BatchDesk(sessions, settings, insert_client(sessions))
 
 
-def fails_on_bad(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+def fails_on_bad(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:
     if "읽지 못합니다" in messages[-1]["content"]:
         raise ModelUnavailableError
     return ANALYSIS
@@ -493,7 +494,7 @@ class TestLists:
         assert [batch.name for batch in [*first, *rest]] == names[::-1]
 
 
-def never(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+def never(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:
     raise ModelUnavailableError
 
 

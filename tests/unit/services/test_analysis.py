@@ -14,7 +14,7 @@ from callytics.errors import (
     ModelUnavailableError,
     RetryableStageError,
 )
-from callytics.ports import ChatAnswer, ModelInfo
+from callytics.ports import Accept, ChatAnswer, Message, ModelInfo
 from callytics.services.analysis import SCHEMA, Analysed, AnalysisForm, AnalysisOptions, analyse
 
 CALL = """상담사: 한빛통신 고객센터 상담원 김민지입니다. 무엇을 도와드릴까요?
@@ -57,12 +57,13 @@ class FakeChat:
 
     def complete(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Message],
         *,
         max_tokens: int,
         temperature: float,
         timeout_s: float,
         schema: Mapping[str, Any] | None = None,
+        accept: Accept | None = None,
     ) -> ChatAnswer:
         self.asked.append(
             {

@@ -10,7 +10,7 @@ from callytics.domain.excerpt import Line
 from callytics.domain.summary_checks import LONGEST_COPY, Check
 from callytics.domain.transcript import Role
 from callytics.errors import ModelUnavailableError
-from callytics.ports import ChatAnswer, ModelInfo
+from callytics.ports import Accept, ChatAnswer, Message, ModelInfo
 from callytics.services.summary import Source, SummaryOptions, read_ahead, summarise
 
 LINES = (
@@ -32,7 +32,7 @@ class FakeChat:
     finish_reason: str = "stop"
     takes_s: float = 0.0
     now: float = 100.0
-    asked: list[tuple[Sequence[Mapping[str, str]], float, float]] = field(default_factory=list)
+    asked: list[tuple[Sequence[Message], float, float]] = field(default_factory=list)
     info: ModelInfo = field(
         default_factory=lambda: ModelInfo(name="fake", revision="1", device="server")
     )
@@ -45,12 +45,13 @@ class FakeChat:
 
     def complete(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Message],
         *,
         max_tokens: int,
         temperature: float,
         timeout_s: float,
         schema: Mapping[str, Any] | None = None,
+        accept: Accept | None = None,
     ) -> ChatAnswer:
         self.asked.append((messages, temperature, timeout_s))
         self.now += self.takes_s

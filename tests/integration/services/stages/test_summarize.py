@@ -13,7 +13,7 @@ from callytics.domain.stages import Stage, StageStatus
 from callytics.domain.summary import PROMPT_VERSION
 from callytics.domain.transcript import Role, Turn
 from callytics.errors import ModelUnavailableError
-from callytics.ports import ChatAnswer, ModelInfo
+from callytics.ports import Accept, ChatAnswer, Message, ModelInfo
 from callytics.services.stage import Outcome, StageContext, run_stage
 from callytics.services.stages.summarize import Summarize
 from callytics.settings import ModelSettings
@@ -32,7 +32,7 @@ SETTINGS = ModelSettings(runtime="openai", model="fake", options={"max_tokens": 
 class FakeChat:
     answer: str = GOOD
     away: bool = False
-    asked: list[Sequence[Mapping[str, str]]] = field(default_factory=list)
+    asked: list[Sequence[Message]] = field(default_factory=list)
     info: ModelInfo = field(
         default_factory=lambda: ModelInfo(
             name="fake", revision="abc", device="server", settings={"max_tokens": 50}
@@ -44,12 +44,13 @@ class FakeChat:
 
     def complete(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Message],
         *,
         max_tokens: int,
         temperature: float,
         timeout_s: float,
         schema: Mapping[str, Any] | None = None,
+        accept: Accept | None = None,
     ) -> ChatAnswer:
         assert (max_tokens, timeout_s) == (50, 7)
         if self.away:
