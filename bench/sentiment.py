@@ -28,7 +28,7 @@ from callytics.model_files.sentiment.lines import accuracy, macro_f1, read_lines
 from callytics.model_files.sentiment.train import ENCODER
 from callytics.ports import ModelInfo
 from callytics.settings import get_settings
-from workers.runtimes.classify import Infer, Inputs, TextClassifier, shares_of
+from workers.runtimes.classify import Infer, Inputs, TextClassifier, reading_of
 from workers.runtimes.onnx import network
 
 ROUNDS = 7
@@ -117,7 +117,7 @@ def run(models: Sequence[Contender], encoder: Path) -> None:
             found = classifier.classify(texts)
             model.best_s = min(model.best_s, perf_counter() - started)
             model.best_cpu_s = min(model.best_cpu_s, process_time() - busy)
-            model.labels = [max(one, key=lambda label: one[label]) for one in found]
+            model.labels = [one.label for one in found]
     report(models, [line.label for line in lines])
 
 
@@ -130,7 +130,7 @@ def loaded(model: Contender, encoder: Path) -> TextClassifier:
         ModelInfo(name=model.name, revision="", device="cpu"),
         tokenizer,
         infer,
-        shares_of(dict(enumerate(Head.load().labels)), {}),
+        reading_of(dict(enumerate(Head.load().labels)), {}),
         batch_size=BATCH,
         max_tokens=512,
         pad_id=1,

@@ -3,6 +3,8 @@
 Implementations stand in `workers/runtimes` (models) and `callytics/adapters` (stores, clients).
 """
 
+import hashlib
+import json
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -13,7 +15,8 @@ from uuid import UUID
 
 from callytics.domain.audio import PreparedAudio
 from callytics.domain.delivery import Fault
-from callytics.domain.transcript import Diarization, Interval, SentimentLabel, Word
+from callytics.domain.sentiment import Judgement
+from callytics.domain.transcript import Diarization, Interval, Word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +28,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInfo:
-    """What a result needs beside it to be trusted and repeated."""
+    """What a result needs beside it to be trusted and repeated; `details`: what else is told of the model."""
 
     name: str
     revision: str
     device: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for models that give the same answers: SHA-256 over name, revision and settings."""
+        rests_on = json.dumps([self.name, self.revision, {**self.settings}], sort_keys=True)
+        return hashlib.sha256(rests_on.encode()).hexdigest()[:16]
 
 
 Progress: TypeAlias = Callable[[float], None]
@@ -114,8 +124,8 @@ class Punctuator(Model, Protocol):
 
 
 class SentimentModel(Model, Protocol):
-    def classify(self, texts: Sequence[str]) -> list[Mapping[SentimentLabel, float]]:
-        """For each text the probability of each label; they add up to 1."""
+    def classify(self, texts: Sequence[str]) -> list[Judgement]:
+        """What each text sounds like."""
 
 
 Message: TypeAlias = Mapping[str, Any]

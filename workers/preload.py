@@ -27,6 +27,8 @@ class ModelState:
     model: str | None = None
     revision: str | None = None
     device: str | None = None
+    fingerprint: str | None = None
+    details: Mapping[str, Any] | None = None
     load_seconds: float | None = None
     attempts: int = 0
     problem: Mapping[str, Any] | None = None
@@ -102,6 +104,8 @@ class Preloader:
             model=model.info.name,
             revision=model.info.revision,
             device=model.info.device,
+            fingerprint=model.info.fingerprint,
+            details=model.info.details,
             load_seconds=round(monotonic() - started, 2),
             problem=None,
         )

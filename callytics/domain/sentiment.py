@@ -1,10 +1,28 @@
-"""From sentences to turns, speakers and the call: means weighted by length."""
+"""What a text sounds like; and from sentences to turns, speakers and the call: means weighted by length."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from callytics.domain.serial import to_json
 from callytics.domain.transcript import Role, Sentence, Sentiment, SentimentLabel, Turn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What a model says of a text.
+
+    `probabilities`: of the labels that the model knows, two or three; they add up to 1. `score` is the
+    highest of them. `label` is the one that has it, or neutral where a model of two cannot decide.
+    """
+
+    label: SentimentLabel
+    score: float
+    probabilities: Mapping[SentimentLabel, float]
+
+    @property
+    def sentiment(self) -> Sentiment:
+        return Sentiment(label=self.label, score=round(self.score, 4))
 
 
 def of_turn(sentences: Iterable[Sentence]) -> Sentiment | None:

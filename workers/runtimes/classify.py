@@ -1,13 +1,14 @@
-"""Texts to the probability of each sentiment, whatever runs the network: batches, long texts, labels."""
+"""Texts to what they sound like, whatever runs the network: batches, long texts, labels."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from callytics.domain.sentiment import Judgement
 from callytics.domain.transcript import SentimentLabel
 from callytics.errors import ConfigurationError
 from callytics.ports import ModelInfo
@@ -30,7 +31,7 @@ _NAMES: Mapping[str, SentimentLabel] = {
 }
 
 
-def shares_of(id2label: Mapping[Any, str], options: Mapping[str, Any]) -> "Shares":
+def reading_of(id2label: Mapping[Any, str], options: Mapping[str, Any]) -> "Reading":
     """How to read the output of a network whose classes `id2label` names, under these options:
 
     `labels`: class name -> negative, neutral or positive, where the name itself does not say it;
@@ -39,7 +40,7 @@ def shares_of(id2label: Mapping[Any, str], options: Mapping[str, Any]) -> "Share
     names = [id2label[number] for number in sorted(id2label, key=int)]
     classes = read_classes(names, options.get("labels", {}))
     low, high = options.get("neutral_band", (0.4, 0.6))
-    return Shares(classes=classes, neutral_band=(low, high))
+    return Reading(classes=classes, neutral_band=(low, high))
 
 
 def read_classes(names: Sequence[str], labels: Mapping[str, str]) -> tuple[SentimentLabel, ...]:
@@ -55,11 +56,9 @@ def read_classes(names: Sequence[str], labels: Mapping[str, str]) -> tuple[Senti
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shares:
-    """Reads a network's output: one share of each label, which add up to 1.
-
-    A network without a neutral class is undecided where the positive share lies in `neutral_band`:
-    there neutral is the likeliest label, wholly in its middle, half at its edges.
+class Reading:
+    """Reads a network's output. One without a neutral class is undecided, and the text neutral, where the
+    positive probability lies within `neutral_band`.
     """
 
     classes: tuple[SentimentLabel, ...]
@@ -70,21 +69,17 @@ class Shares:
         if not 0 < low < high < 1:
             raise ConfigurationError("`neutral_band` is two numbers between 0 and 1, in order.")
 
-    def read(self, probabilities: NDArray[np.float32]) -> Mapping[SentimentLabel, float]:
+    def read(self, probabilities: NDArray[np.float32]) -> Judgement:
         """`probabilities` of the classes, shape (classes,)."""
-        shares = dict.fromkeys(SentimentLabel, 0.0)
+        known = dict.fromkeys((label for label in SentimentLabel if label in self.classes), 0.0)
         for label, probability in zip(self.classes, probabilities, strict=True):
-            shares[label] += float(probability)
-        return shares if _NEUTRAL in self.classes else self._with_neutral(shares[_POSITIVE])
-
-    def _with_neutral(self, positive: float) -> Mapping[SentimentLabel, float]:
+            known[label] += float(probability)
+        label = max(known, key=lambda one: known[one])
+        score = known[label]
         low, high = self.neutral_band
-        at = (0.0, low, (low + high) / 2, high, 1.0)
-        shares = {
-            _NEGATIVE: float(np.interp(positive, at, (1.0, 0.5, 0.0, 0.0, 0.0))),
-            _POSITIVE: float(np.interp(positive, at, (0.0, 0.0, 0.0, 0.5, 1.0))),
-        }
-        return {**shares, _NEUTRAL: 1.0 - sum(shares.values())}
+        if _NEUTRAL not in known and low < known[_POSITIVE] < high:
+            label = _NEUTRAL
+        return Judgement(label=label, score=score, probabilities=known)
 
 
 class TextClassifier:
@@ -98,25 +93,25 @@ class TextClassifier:
         info: ModelInfo,
         tokenizer: Tokenizer,
         infer: Infer,
-        shares: Shares,
+        reading: Reading,
         *,
         batch_size: int,
         max_tokens: int,
         pad_id: int,
     ) -> None:
-        self.info = info
+        self.info = replace(info, details={**info.details, **_details(reading, max_tokens)})
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
         self._tokenizer = tokenizer
         self._infer = infer
-        self._shares = shares
+        self._reading = reading
         self._batch_size = batch_size
         self._pad_id = pad_id
 
     def warm_up(self) -> None:
         self.classify(_WARM_UP)
 
-    def classify(self, texts: Sequence[str]) -> list[Mapping[SentimentLabel, float]]:
+    def classify(self, texts: Sequence[str]) -> list[Judgement]:
         parts = [
             (number, part)
             for number, encoding in enumerate(self._tokenizer.encode_batch(list(texts)))
@@ -128,7 +123,7 @@ class TextClassifier:
         for batch in _in_batches(parts, self._batch_size):
             for (number, part), row in zip(batch, self._run(batch), strict=True):
                 found[number].append((len(part.ids), row))
-        return [self._shares.read(_mean(rows)) for rows in found]
+        return [self._reading.read(_mean(rows)) for rows in found]
 
     def _run(self, batch: Sequence[tuple[int, Encoding]]) -> NDArray[np.float32]:
         encodings = [encoding for _, encoding in batch]
@@ -142,6 +137,11 @@ class TextClassifier:
             inputs["input_ids"][row, : len(encoding.ids)] = encoding.ids
             inputs["attention_mask"][row, : len(encoding.ids)] = 1
         return self._infer(inputs)
+
+
+def _details(reading: Reading, max_tokens: int) -> dict[str, Any]:
+    labels = [label.value for label in SentimentLabel if label in reading.classes]
+    return {"labels": labels, "max_length": max_tokens}
 
 
 def _in_batches(

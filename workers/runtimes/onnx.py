@@ -13,7 +13,7 @@ from callytics.model_files import revision_of
 from callytics.model_files.hub import fetch_cached
 from callytics.ports import ModelInfo
 from callytics.settings import ModelSettings, Settings
-from workers.runtimes.classify import MAX_TOKENS, Infer, Inputs, TextClassifier, shares_of
+from workers.runtimes.classify import MAX_TOKENS, Infer, Inputs, TextClassifier, reading_of
 
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider"]}
 
@@ -42,12 +42,13 @@ class OnnxClassifier(TextClassifier):
             revision=revision_of(where, model.revision),
             device=device,
             settings={**model.options, "batch_size": model.batch_size},
+            details={"model_type": config.get("model_type", "bert").upper()},
         )
         return cls(
             info,
             Tokenizer.from_file(str(folder / "tokenizer.json")),
             network(folder / "model.onnx", device, threads),
-            shares_of(config["id2label"], model.options),
+            reading_of(config["id2label"], model.options),
             batch_size=model.batch_size,
             max_tokens=min(config["max_position_embeddings"], MAX_TOKENS),
             pad_id=config["pad_token_id"],

@@ -1,5 +1,6 @@
 """Sentiment by a classifier of transformers: KcELECTRA, KoELECTRA and their like, fine-tuned."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from callytics.settings import ModelSettings, Settings
-from workers.runtimes.classify import MAX_TOKENS, Infer, Inputs, TextClassifier, shares_of
+from workers.runtimes.classify import MAX_TOKENS, Infer, Inputs, TextClassifier, reading_of
 from workers.runtimes.pretrained import Pretrained, load_pretrained
 
 
@@ -38,10 +39,10 @@ class TransformersClassifier(TextClassifier):
         )
         config = loaded.network.config
         return cls(
-            loaded.info,
+            replace(loaded.info, details={"model_type": config.model_type.upper()}),
             loaded.tokenizer.backend_tokenizer,
             _infer(loaded),
-            shares_of(config.id2label, model.options),
+            reading_of(config.id2label, model.options),
             batch_size=model.batch_size,
             max_tokens=min(config.max_position_embeddings, MAX_TOKENS),
             pad_id=loaded.tokenizer.pad_token_id,

@@ -51,6 +51,7 @@ def agreement_with_float32(encoder: Path, head: Head, model: onnx.ModelProto) ->
 def _config(encoder: Path, head: Head, agreement: float) -> dict[str, object]:
     known = json.loads((encoder / "config.json").read_text("utf-8"))
     return {
+        "model_type": known["model_type"],
         "id2label": {str(number): label.value for number, label in enumerate(head.labels)},
         "max_position_embeddings": known["max_position_embeddings"],
         "pad_token_id": known["pad_token_id"],

@@ -1,6 +1,6 @@
 """How each sentence sounds, and from that each turn, each role and the call."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
@@ -9,7 +9,7 @@ from callytics.db.models import Call
 from callytics.db.turns import Turns
 from callytics.domain.sentiment import of_call, of_turn
 from callytics.domain.stages import Stage
-from callytics.domain.transcript import Sentence, Sentiment, SentimentLabel, Turn
+from callytics.domain.transcript import Sentence, Sentiment, Turn
 from callytics.ports import Computed, Progress, SentimentModel
 
 
@@ -24,7 +24,7 @@ class AnalyseSentiment:
 
     def compute(self, turns: tuple[Turn, ...], progress: Progress) -> Computed:
         texts = [sentence.text for turn in turns for sentence in turn.sentences]
-        found = iter([_likeliest(shares) for shares in self._model.classify(texts)])
+        found = iter([judgement.sentiment for judgement in self._model.classify(texts)])
         judged = tuple(_judged(turn, found) for turn in turns)
         return Computed(value=judged, model=self._model.info)
 
@@ -39,8 +39,3 @@ def _judged(turn: Turn, found: Iterator[Sentiment]) -> Turn:
         Sentence(text=sentence.text, sentiment=next(found)) for sentence in turn.sentences
     )
     return replace(turn, sentences=sentences, sentiment=of_turn(sentences))
-
-
-def _likeliest(shares: Mapping[SentimentLabel, float]) -> Sentiment:
-    label = max(shares, key=lambda one: shares[one])
-    return Sentiment(label=label, score=round(shares[label], 4))

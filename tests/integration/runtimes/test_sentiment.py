@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from onnx import TensorProto, helper, save
 
-from callytics.domain.transcript import SentimentLabel
 from callytics.errors import ConfigurationError
 from callytics.model_files.sentiment.lines import accuracy, macro_f1, read_lines
 from callytics.ports import SentimentModel
@@ -32,10 +31,6 @@ def load(runtime: str, where: Path, **model: Any) -> Any:
     )
 
 
-def label(shares: Mapping[SentimentLabel, float]) -> str:
-    return max(shares, key=lambda one: shares[one]).value
-
-
 def one_by_one(model: SentimentModel, texts: Sequence[str]) -> list[Any]:
     return [model.classify([text])[0] for text in texts]
 
@@ -44,19 +39,26 @@ def one_by_one(model: SentimentModel, texts: Sequence[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("labels", [("negative", "neutral", "positive"), ("부정", "긍정")])
-def test_electra_gives_each_text_its_shares(tmp_path: Path, labels: tuple[str, ...]) -> None:
+def test_electra_judges_each_text(tmp_path: Path, labels: tuple[str, ...]) -> None:
     save_electra(tmp_path, labels)
     model = load("transformers", tmp_path, batch_size=2)
     found = model.classify(TEXTS)
-    assert [sum(shares.values()) for shares in found] == pytest.approx([1.0] * len(TEXTS))
-    assert all(shares.keys() == set(SentimentLabel) for shares in found)
+    for judgement in found:
+        assert len(judgement.probabilities) == len(labels)
+        assert sum(judgement.probabilities.values()) == pytest.approx(1)
+        assert judgement.score == max(judgement.probabilities.values())
     for together, alone in zip(found, one_by_one(model, TEXTS), strict=True):
-        assert together == pytest.approx(alone, abs=1e-5)
+        assert together.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
 
 
 def test_electra_says_what_it_is(tmp_path: Path) -> None:
     save_electra(tmp_path, ("neg", "pos"))
     info = load("transformers", tmp_path, options={"neutral_band": [0.3, 0.7]}).info
+    assert info.details == {
+        "model_type": "ELECTRA",
+        "labels": ["negative", "positive"],
+        "max_length": 512,
+    }
     assert info.settings == {
         "neutral_band": [0.3, 0.7],
         "precision": "float32",
@@ -96,7 +98,7 @@ def test_an_exported_classifier_that_gives_logits_is_read_too(tmp_path: Path) ->
     save(_letter_counter(tokenizer.convert_tokens_to_ids("!")), tmp_path / "model.onnx")
     model = load("onnx", tmp_path, batch_size=2)
     found = model.classify(["좋아요!" * 20, "네", "네!"])
-    assert [label(shares) for shares in found] == ["positive", "negative", "neutral"]
+    assert [one.label for one in found] == ["positive", "negative", "neutral"]
 
 
 def _letter_counter(token: int) -> Any:
@@ -133,7 +135,7 @@ def offline() -> Any:
 @pytest.mark.models
 def test_it_is_right_on_nine_of_ten_lines_that_it_has_not_seen(offline: SentimentModel) -> None:
     lines = read_lines("test")
-    found = [label(shares) for shares in offline.classify([line.text for line in lines])]
+    found = [one.label for one in offline.classify([line.text for line in lines])]
     expected = [line.label.value for line in lines]
     assert accuracy(expected, found) > 0.9
     assert macro_f1(expected, found) > 0.9
@@ -142,7 +144,7 @@ def test_it_is_right_on_nine_of_ten_lines_that_it_has_not_seen(offline: Sentimen
 @pytest.mark.models
 def test_what_a_text_is_does_not_depend_on_its_batch(offline: SentimentModel) -> None:
     for together, alone in zip(offline.classify(TEXTS), one_by_one(offline, TEXTS), strict=True):
-        assert together == pytest.approx(alone, abs=1e-4)
+        assert together.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
 
 
 @pytest.mark.models
@@ -153,7 +155,7 @@ def test_the_feelings_of_the_call_that_the_project_ships(offline: SentimentModel
         "확인해 드리겠습니다.": "neutral",
         "친절하게 도와주셔서 기분이 좋아졌어요.": "positive",
     }
-    assert [label(shares) for shares in offline.classify([*said])] == [*said.values()]
+    assert [one.label for one in offline.classify([*said])] == [*said.values()]
 
 
 @pytest.mark.models

@@ -1,6 +1,6 @@
 """Punctuate and sentiment: what they do to a call's turns, with models that the test speaks for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.engine import unit_of_work
 from callytics.db.models import Call
 from callytics.db.turns import Turns
+from callytics.domain.sentiment import Judgement
 from callytics.domain.transcript import Role, SentimentLabel, Turn, Word
 from callytics.ports import Computed, ModelInfo
 from callytics.services.stage import StageWork
@@ -47,14 +48,16 @@ class FakeSentiment:
     def warm_up(self) -> None:
         """Nothing to warm."""
 
-    def classify(self, texts: Sequence[str]) -> list[Mapping[SentimentLabel, float]]:
+    def classify(self, texts: Sequence[str]) -> list[Judgement]:
         self.asked.append(texts)
-        return [self._shares("화" in text, "감사" in text) for text in texts]
+        return [self._judgement("화" in text, "감사" in text) for text in texts]
 
     @staticmethod
-    def _shares(negative: bool, positive: bool) -> Mapping[SentimentLabel, float]:
+    def _judgement(negative: bool, positive: bool) -> Judgement:
         shares = (0.8 * negative, 0.8 * (not negative and not positive), 0.8 * positive)
-        return {label: share + 0.2 / 3 for label, share in zip(SentimentLabel, shares, strict=True)}
+        found = {label: one + 0.2 / 3 for label, one in zip(SentimentLabel, shares, strict=True)}
+        label = max(found, key=lambda one: found[one])
+        return Judgement(label=label, score=found[label], probabilities=found)
 
 
 def turn(index: int, role: Role, text: str) -> Turn:

@@ -10,13 +10,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from callytics.domain.transcript import SentimentLabel
 from callytics.errors import ConfigurationError
 from callytics.ports import ModelInfo
-from workers.runtimes.classify import Inputs, TextClassifier, shares_of
+from workers.runtimes.classify import Inputs, TextClassifier, reading_of
 
 NEGATIVE, NEUTRAL, POSITIVE = SentimentLabel
 
 
 def classes(*names: str, **options: object) -> tuple[SentimentLabel, ...]:
-    return shares_of(dict(enumerate(names)), options).classes
+    return reading_of(dict(enumerate(names)), options).classes
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_classes_are_known_by_their_names(names: tuple[str, ...]) -> None:
 
 
 def test_classes_keep_the_order_of_their_numbers() -> None:
-    assert shares_of({"10": "neu", "2": "pos", "0": "neg"}, {}).classes == (
+    assert reading_of({"10": "neu", "2": "pos", "0": "neg"}, {}).classes == (
         NEGATIVE,
         POSITIVE,
         NEUTRAL,
@@ -54,28 +54,32 @@ def test_a_model_that_never_says_negative_is_refused() -> None:
 
 def test_classes_that_mean_the_same_add_up() -> None:
     said = {"anger": "negative", "fear": "negative", "joy": "positive", "none": "neutral"}
-    shares = shares_of(dict(enumerate(said)), {"labels": said})
-    found = shares.read(np.array([0.2, 0.25, 0.4, 0.15], np.float32))
-    assert found == pytest.approx({NEGATIVE: 0.45, NEUTRAL: 0.15, POSITIVE: 0.4})
+    reading = reading_of(dict(enumerate(said)), {"labels": said})
+    found = reading.read(np.array([0.2, 0.25, 0.4, 0.15], np.float32))
+    assert found.probabilities == pytest.approx({NEGATIVE: 0.45, NEUTRAL: 0.15, POSITIVE: 0.4})
+    assert found.label is NEGATIVE
+    assert found.score == pytest.approx(0.45)
 
 
 @given(st.floats(0, 1))
 def test_two_classes_are_neutral_within_the_band_only(positive: float) -> None:
-    shares = shares_of({0: "부정", 1: "긍정"}, {})
-    found = shares.read(np.array([1 - positive, positive]))
-    assert sum(found.values()) == pytest.approx(1)
-    assert all(0 <= share <= 1 for share in found.values())
-    likeliest = max(found, key=lambda label: found[label])
-    if abs(positive - 0.4) > 1e-6 and abs(positive - 0.6) > 1e-6:
-        expected = NEGATIVE if positive < 0.4 else POSITIVE if positive > 0.6 else NEUTRAL
-        assert likeliest is expected
+    found = reading_of({0: "부정", 1: "긍정"}, {}).read(np.array([1 - positive, positive]))
+    assert found.probabilities == pytest.approx({NEGATIVE: 1 - positive, POSITIVE: positive})
+    assert found.score == max(found.probabilities.values())
+    expected = NEUTRAL if 0.4 < positive < 0.6 else NEGATIVE if positive < 0.5 else POSITIVE
+    assert found.label is expected
+
+
+def test_three_classes_need_no_band() -> None:
+    found = reading_of({0: "neg", 1: "neu", 2: "pos"}, {}).read(np.array([0.36, 0.3, 0.34]))
+    assert found.label is NEGATIVE
 
 
 def test_the_band_is_an_option() -> None:
-    shares = shares_of({0: "neg", 1: "pos"}, {"neutral_band": [0.1, 0.9]})
-    assert shares.read(np.array([0.2, 0.8]))[NEUTRAL] > 0.5
+    reading = reading_of({0: "neg", 1: "pos"}, {"neutral_band": [0.1, 0.9]})
+    assert reading.read(np.array([0.2, 0.8])).label is NEUTRAL
     with pytest.raises(ConfigurationError, match="neutral_band"):
-        shares_of({0: "neg", 1: "pos"}, {"neutral_band": [0.6, 0.4]})
+        reading_of({0: "neg", 1: "pos"}, {"neutral_band": [0.6, 0.4]})
 
 
 class CountingNetwork:
@@ -102,12 +106,12 @@ def classify(
         ModelInfo(name="counting", revision="1", device="cpu"),
         tokenizer,
         network,
-        shares_of({0: "neg", 1: "neu", 2: "pos"}, {}),
+        reading_of({0: "neg", 1: "neu", 2: "pos"}, {}),
         batch_size=batch_size,
         max_tokens=max_tokens,
         pad_id=2,
     )
-    return [found[POSITIVE] for found in classifier.classify(texts)], network
+    return [found.probabilities[POSITIVE] for found in classifier.classify(texts)], network
 
 
 @given(
@@ -115,7 +119,7 @@ def classify(
     st.integers(1, 5),
     st.integers(1, 9),
 )
-def test_each_text_gets_its_own_shares_whatever_is_batched_or_cut(
+def test_each_text_is_judged_by_itself_whatever_is_batched_or_cut(
     texts: list[str], batch_size: int, max_tokens: int
 ) -> None:
     found, network = classify(texts, batch_size=batch_size, max_tokens=max_tokens)
