@@ -5,15 +5,36 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from api import errors, openapi
 from api.context import ApiContext, make_context
 from api.middleware import RequestFrame
-from api.routers import batch_files, batches, calls, consultation, deliveries, health, synchronous
+from api.routers import (
+    batch_files,
+    batches,
+    calls,
+    consultation,
+    deliveries,
+    health,
+    sentiment,
+    synchronous,
+)
 from callytics import __version__
 from callytics.logs import configure
 from callytics.settings import get_settings
+
+RESOURCES = (
+    calls,
+    consultation,
+    batches,
+    batch_files,
+    sentiment,
+    deliveries,
+    synchronous,
+    health,
+)
 
 
 def create_app() -> FastAPI:
@@ -21,6 +42,18 @@ def create_app() -> FastAPI:
     settings = get_settings()
     configure(settings)
     return make_app(make_context(settings))
+
+
+EXPOSED_HEADERS = (
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Cache",
+    "X-Model",
+    "X-Request-ID",
+)
+"""What pages of other origins may read of an answer."""
 
 
 def make_app(context: ApiContext) -> FastAPI:
@@ -35,8 +68,17 @@ def make_app(context: ApiContext) -> FastAPI:
     )
     app.state.context = context
     app.add_middleware(RequestFrame, metrics=context.metrics)
+    if origins := context.settings.api.cors_origins:
+        # Around everything else, so that a page is told of errors too.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
     errors.install(app)
-    for resource in (calls, consultation, batches, batch_files, deliveries, synchronous, health):
+    for resource in RESOURCES:
         app.include_router(resource.router)
     openapi.install(app)
     return app
@@ -53,4 +95,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await listening
         context.limiter.close()
+        context.cache.close()
         context.engine.dispose()

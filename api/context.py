@@ -11,15 +11,19 @@ from sqlalchemy.orm import Session, sessionmaker
 from api.limiter import RateLimiter
 from api.metrics import Metrics
 from api.watch import ChangeWatch
+from callytics.adapters.answer_cache import AnswerCache
 from callytics.adapters.audio_store import make_audio_store
 from callytics.adapters.fetch import HttpFetcher
 from callytics.db.engine import make_engine, make_sessions
 from callytics.ports import AudioFetcher, UploadStore
 from callytics.queueing.app import make_celery
-from callytics.queueing.dispatch import make_read_ahead, make_send
+from callytics.queueing.dispatch import make_classify, make_read_ahead, make_send
 from callytics.services import keys
+from callytics.services.sentiment import Sentiments
 from callytics.services.stage import AnyHint
 from callytics.settings import Settings
+
+CACHE_PREFIX = "callytics:sentiment:"
 
 PUBLISH_RETRIES = 2
 """A client waits for the answer; what is not sent now the sweeper sends."""
@@ -36,6 +40,8 @@ class ApiContext:
     read_ahead: Callable[[UUID], None]
     send: Callable[[Iterable[AnyHint]], None]
     limiter: RateLimiter
+    cache: AnswerCache
+    sentiments: Sentiments
     watch: ChangeWatch
     metrics: Metrics
 
@@ -44,6 +50,7 @@ def make_context(settings: Settings) -> ApiContext:
     engine = make_engine(settings, application="callytics-api")
     sessions = make_sessions(engine)
     celery = make_celery(settings, publish_retries=PUBLISH_RETRIES)
+    cache = _make_cache(settings, celery.conf.broker_url)
     return ApiContext(
         settings=settings,
         engine=engine,
@@ -54,6 +61,14 @@ def make_context(settings: Settings) -> ApiContext:
         send=make_send(celery),
         read_ahead=make_read_ahead(celery),
         limiter=RateLimiter(celery.conf.broker_url),
+        cache=cache,
+        sentiments=Sentiments(sessions, cache, settings.sentiment, tell=make_classify(celery)),
         watch=ChangeWatch(engine.url.render_as_string(hide_password=False)),
         metrics=Metrics(sessions),
     )
+
+
+def _make_cache(settings: Settings, broker_url: str) -> AnswerCache:
+    url = settings.cache_url.get_secret_value() if settings.cache_url else broker_url
+    limits = settings.sentiment
+    return AnswerCache(url, prefix=CACHE_PREFIX, ttl_s=limits.cache_ttl_s, size=limits.cache_size)

@@ -16,16 +16,18 @@ from api.context import ApiContext
 from api.errors import faults_of, invalid
 from api.schemas.base import StrictSchema
 from callytics.db.engine import statement_by_statement
+from callytics.db.models import Client
 from callytics.domain.scopes import Scope
 from callytics.errors import (
     CallNotFoundError,
     ForbiddenError,
+    InvalidApiKeyError,
     InvalidBoundKeyError,
     MalformedRequestError,
     RateLimitedError,
     UnsupportedMediaTypeError,
 )
-from callytics.services import keys
+from callytics.services import api_keys, keys
 from callytics.settings import Settings
 
 
@@ -81,6 +83,37 @@ def _bearer_client(scope: Scope) -> Callable[..., UUID]:
     return authorise
 
 
+_api_key_header = APIKeyHeader(
+    name="X-API-Key",
+    scheme_name="ApiKey",
+    description="A key for the text services alone, for clients that cannot sign. `callytics clients "
+    "api-key create` makes one.",
+    auto_error=False,
+)
+
+
+def _text_client(scope: Scope) -> Callable[..., UUID]:
+    """As `_bearer_client`, with an API key as well, as its own header or as a bearer token."""
+
+    def authorise(
+        request: Request,
+        context: Context,
+        api_key: Annotated[str | None, Security(_api_key_header)],
+        bound_key: HeaderKey,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    ) -> UUID:
+        token = bearer.credentials if bearer else ""
+        if api_key is None and bound_key is None and token.startswith(api_keys.PREFIX):
+            api_key = token
+        if api_key is None:
+            return _authorise(request, context, bound_key or token, scope)
+        with statement_by_statement(context.sessions) as session:
+            client = api_keys.authenticate(session, api_key)
+        return _admit(request, context, client, scope)
+
+    return authorise
+
+
 def _authorise(request: Request, context: ApiContext, bound_key: str, scope: Scope) -> UUID:
     api = context.settings.api
     with statement_by_statement(context.sessions) as session:
@@ -91,6 +124,11 @@ def _authorise(request: Request, context: ApiContext, bound_key: str, scope: Sco
             now_s=time.time(),
             tolerance_s=api.bound_key_tolerance_s,
         )
+    return _admit(request, context, client, scope)
+
+
+def _admit(request: Request, context: ApiContext, client: Client, scope: Scope) -> UUID:
+    """Count the request of a client that is who it says, and see whether it may do that."""
     request.state.client = client.name
     _count(request, context, client.name, client.rate_limit_per_minute)
     if scope not in client.scopes:
@@ -112,6 +150,8 @@ Reader = Annotated[UUID, Depends(_client(Scope.READ))]
 Writer = Annotated[UUID, Depends(_client(Scope.WRITE))]
 BearerReader = Annotated[UUID, Depends(_bearer_client(Scope.READ))]
 BearerWriter = Annotated[UUID, Depends(_bearer_client(Scope.WRITE))]
+TextReader = Annotated[UUID, Depends(_text_client(Scope.READ))]
+TextWriter = Annotated[UUID, Depends(_text_client(Scope.WRITE))]
 
 AT_ONCE_BYTES = 2**16
 """A body of so much is read sooner than a thread for it is found."""
@@ -153,13 +193,25 @@ def signed(
             )
             request.state.body_limit = largest
             content = await request.body()
-        if len(content) > AT_ONCE_BYTES:
-            body = await run_in_threadpool(read_json, model, content)
-        else:
-            body = read_json(model, content)
-        return Signed(client_id=client_id, body=body)
+        return Signed(client_id=client_id, body=await _read(model, content))
 
     return read
+
+
+def keyed(model: type[B]) -> Callable[..., Awaitable[Signed[B]]]:
+    """A JSON body of a text service: its key is looked at before the body is."""
+
+    async def read(request: Request, client_id: TextWriter) -> Signed[B]:
+        json_only(request)
+        return Signed(client_id=client_id, body=await _read(model, await request.body()))
+
+    return read
+
+
+async def _read(model: type[B], content: bytes) -> B:
+    if len(content) > AT_ONCE_BYTES:
+        return await run_in_threadpool(read_json, model, content)
+    return read_json(model, content)
 
 
 def _key_within(content: bytes) -> str:
@@ -185,6 +237,7 @@ def read_json(model: type[B], content: bytes) -> B:
 
 
 AUTH_ERRORS = (InvalidBoundKeyError, ForbiddenError, RateLimitedError)
+TEXT_AUTH_ERRORS = (InvalidApiKeyError, *AUTH_ERRORS)
 
 
 def _call_id(call_id: Annotated[str, Path(description="The call's id.")]) -> UUID:

@@ -25,6 +25,7 @@ RETRY_AFTER = "retry_after_s"
 STATUS: Mapping[type[errors.CallyticsError], int] = {
     errors.CallyticsError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InvalidBoundKeyError: HTTPStatus.UNAUTHORIZED,
+    errors.InvalidApiKeyError: HTTPStatus.UNAUTHORIZED,
     errors.ForbiddenError: HTTPStatus.FORBIDDEN,
     errors.RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -35,6 +36,7 @@ STATUS: Mapping[type[errors.CallyticsError], int] = {
     errors.MethodNotAllowedError: HTTPStatus.METHOD_NOT_ALLOWED,
     errors.CallNotFoundError: HTTPStatus.NOT_FOUND,
     errors.ClientNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.ApiKeyNotFoundError: HTTPStatus.NOT_FOUND,
     errors.ClientExistsError: HTTPStatus.CONFLICT,
     errors.TranscriptNotReadyError: HTTPStatus.CONFLICT,
     errors.CallFinishedError: HTTPStatus.CONFLICT,
@@ -174,6 +176,8 @@ def respond(
         sent["Retry-After"] = str(error.extra[RETRY_AFTER])
     if isinstance(error, errors.InvalidBoundKeyError):
         sent["WWW-Authenticate"] = "X-Bound-Key"
+    if isinstance(error, errors.InvalidApiKeyError):
+        sent["WWW-Authenticate"] = "X-API-Key"
     return JSONResponse(
         document, status_code=document["status"], headers=sent, media_type=MEDIA_TYPE
     )

@@ -237,3 +237,38 @@ FILE_BATCH = {
     "request_counts": {"total": 20, "completed": 20, "failed": 0},
     "metadata": None,
 }
+
+_REVIEW = "이 영화 정말 재미있어요! 강력 추천합니다."
+SENTIMENTS: Any = {"one": {"value": {"text": _REVIEW, "return_probabilities": True}}}
+SENTIMENT = {
+    "status": "success",
+    "data": {
+        "text": _REVIEW,
+        "sentiment": "긍정",
+        "score": 0.9823,
+        "probabilities": {"부정": 0.0177, "긍정": 0.9823},
+        "processing_time_ms": 45.2,
+    },
+}
+_REVIEWS = ["정말 최고의 영화였어요!", "시간 낭비였습니다.", "그냥 그래요."]
+SENTIMENT_BATCHES: Any = {"three": {"value": {"texts": _REVIEWS}}}
+SENTIMENT_BATCH = {
+    "status": "success",
+    "data": {
+        "results": [
+            {"text": _REVIEWS[0], "sentiment": "긍정", "score": 0.9756},
+            {"text": _REVIEWS[1], "sentiment": "부정", "score": 0.9234},
+            {"text": _REVIEWS[2], "sentiment": "중립", "score": 0.5123},
+        ],
+        "total_count": 3,
+        "processing_time_ms": 123.5,
+    },
+}
+SENTIMENT_MODEL = {
+    "model_name": "kcelectra-sentiment",
+    "model_type": "ELECTRA",
+    "language": "Korean",
+    "num_labels": 2,
+    "max_length": 512,
+    "version": "1.0.0",
+}

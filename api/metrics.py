@@ -21,6 +21,7 @@ from callytics.db.heartbeats import Heartbeats
 from callytics.db.quick_summaries import QuickSummaries
 from callytics.db.stage_stats import StageStats
 from callytics.services.health import readiness
+from callytics.services.sentiment import Inquiry
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +110,24 @@ class Metrics:
             "Quick summaries that were not made within the budget.",
             registry=registry,
         )
+        self._texts = Counter(
+            "callytics_sentiment_texts",
+            "Texts judged, by what judged them: model, cache, word_lists.",
+            ["source"],
+            registry=registry,
+        )
+        self._texts_together = Histogram(
+            "callytics_sentiment_batch_texts",
+            "Texts that went to the model at once, as each part of a request met it.",
+            buckets=(1, 2, 4, 8, 16, 24, 32, 64),
+            registry=registry,
+        )
+        self._degradations = Counter(
+            "callytics_sentiment_degraded",
+            "Requests whose answer was less than it could be, by reason.",
+            ["reason"],
+            registry=registry,
+        )
         self._batch_size = Gauge(
             "mlm_batch_size",
             "Consultations in the batch that was closed last; 0 before the first.",
@@ -119,6 +138,14 @@ class Metrics:
         outcomes = {4: "client_error", 5: "server_error"}
         self._requests.labels(outcomes.get(status // 100, "success")).inc()
         self._request_seconds.labels(method, route, str(status)).observe(seconds)
+
+    def count_texts(self, inquiry: Inquiry) -> None:
+        for judged in inquiry.judged:
+            self._texts.labels(judged.source.value).inc()
+        for together in inquiry.together:
+            self._texts_together.observe(together)
+        for reason in inquiry.reasons:
+            self._degradations.labels(reason.value).inc()
 
     def render(self) -> bytes:
         """The text format, with the rows as they are now."""

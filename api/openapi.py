@@ -14,6 +14,7 @@ from api.errors import MEDIA_TYPE, problem_of, status_of
 from api.schemas.consultation import BatchAnalysisRequest, NewTurns, QuickSummaryRequest
 from api.schemas.problem import Problem
 from api.schemas.requests import NewCall, Options
+from api.schemas.sentiment import SentimentBatchRequest, SentimentRequest
 from callytics.errors import CallyticsError
 from callytics.services.transcripts import TranscriptFormat
 
@@ -42,6 +43,10 @@ TAGS = [
         "description": "The full analysis of consultations, in batches, called back when done.",
     },
     {
+        "name": "sentiment",
+        "description": "What texts sound like, for whoever asks: a text service of its own.",
+    },
+    {
         "name": "files",
         "description": "Batches out of JSONL files, for clients of OpenAI's Batch API.",
     },
@@ -56,7 +61,13 @@ TAGS = [
     {"name": "health", "description": "What runs, what is ready. No key needed."},
 ]
 
-READ_BY_HAND: tuple[type[BaseModel], ...] = (QuickSummaryRequest, NewTurns, BatchAnalysisRequest)
+READ_BY_HAND: tuple[type[BaseModel], ...] = (
+    QuickSummaryRequest,
+    NewTurns,
+    BatchAnalysisRequest,
+    SentimentRequest,
+    SentimentBatchRequest,
+)
 """Bodies that endpoints read by themselves, so that FastAPI does not know of them."""
 
 SCHEMAS = "#/components/schemas/"

@@ -28,6 +28,12 @@ class InvalidBoundKeyError(CallyticsError):
     code = "invalid_bound_key"
 
 
+class InvalidApiKeyError(CallyticsError):
+    """The API key is unknown, revoked or expired, or its client is disabled."""
+
+    code = "invalid_api_key"
+
+
 class ForbiddenError(CallyticsError):
     """This client may not do that."""
 
@@ -95,6 +101,12 @@ class ClientNotFoundError(CallyticsError):
     """There is no client with this id."""
 
     code = "client_not_found"
+
+
+class ApiKeyNotFoundError(CallyticsError):
+    """The client has no API key that begins so."""
+
+    code = "api_key_not_found"
 
 
 class ClientExistsError(CallyticsError):
@@ -278,6 +290,18 @@ class TurnConflictError(CallyticsError):
     """These turns do not go on from those that were sent before."""
 
     code = "turn_conflict"
+
+
+class EmptyTextError(InvalidRequestError):
+    """Nothing is left of the text without markup and control characters."""
+
+    code = "empty_text"
+
+
+class TextTooLongError(InvalidRequestError):
+    """The texts are longer, or more, than one request may hold."""
+
+    code = "text_too_long"
 
 
 class QuickSummaryNotFoundError(CallyticsError):

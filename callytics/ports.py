@@ -133,6 +133,20 @@ Message: TypeAlias = Mapping[str, Any]
 image_url)."""
 
 
+class AnswerCache(Protocol):
+    """Answers by key. It may always be empty."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server behind it answered when it was last asked."""
+
+    def get(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """What is known of `keys`."""
+
+    def put(self, answers: Mapping[str, bytes]) -> None:
+        """Know these, for the time that the cache is set to."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatAnswer:
     """`cached_tokens` of the prompt were read before; 0 too where the server does not say.

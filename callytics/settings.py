@@ -59,8 +59,16 @@ class ApiSettings(_Block):
     rate_limit_per_minute: int = Field(default=600, ge=1)
     """Requests a minute that a client may make, unless its own row says otherwise."""
 
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may call the API from a browser (`https://desk.example`), comma-separated."""
+
     wait_timeout_s: float = Field(default=600, gt=0)
     """How long `/process_audio` and `/process_audio_fast` wait for the analysis, in seconds."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        return _split(value)
 
     @property
     def url(self) -> str:
@@ -253,6 +261,43 @@ class QuickSummarySettings(_Block):
     """How long a conversation and its summary are kept, in hours."""
 
 
+class SentimentSettings(_Block):
+    """The sentiment service; its model is `models.sentiment`."""
+
+    timeout_s: float = Field(default=10, gt=0)
+    """From the arrival of a request to its answer, in seconds; past it the word lists answer."""
+
+    tries: int = Field(default=3, ge=1)
+    """How often a text is given to the model, and a request told to the workers, within that time."""
+
+    degrade: bool = True
+    """Answer from word lists, and say so, where the model cannot; else such a request is refused."""
+
+    min_batch: int = Field(default=4, ge=1)
+    """Texts that a batch waits for while several requests are about."""
+
+    max_batch: int = Field(default=32, ge=1)
+    """Texts that go to the model at once, of however many requests."""
+
+    batch_wait_s: float = Field(default=0.1, ge=0)
+    """How long a batch waits for its least number of texts, in seconds."""
+
+    max_texts: int = Field(default=1000, ge=1)
+    """Texts in one request."""
+
+    max_chars: int = Field(default=5000, ge=1)
+    """Longest text taken, in characters; what is beyond the model's 512 tokens is judged in parts."""
+
+    max_request_chars: int = Field(default=100_000, ge=1)
+    """Characters of all texts of one request together."""
+
+    cache_ttl_s: int = Field(default=3600, ge=0)
+    """How long Redis keeps what the model said of a text, in seconds."""
+
+    cache_size: int = Field(default=10_000, ge=0)
+    """Judgements that each API process keeps in its own memory, before Redis."""
+
+
 class BatchSettings(_Block):
     size: int = Field(default=20, ge=1)
     """Consultations that close a batch."""
@@ -442,6 +487,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     """Redis or Valkey, for Celery: `redis://:password@host:6379/0`."""
 
+    cache_url: SecretStr | None = None
+    """Redis or Valkey for caches, which may evict; None: `redis_url`, whose broker never should."""
+
     secret_key: SecretStr | None = None
     """Fernet keys that client secrets are encrypted with, comma-separated; the first encrypts."""
 
@@ -459,6 +507,7 @@ class Settings(BaseSettings):
     audio: AudioSettings = Field(default_factory=AudioSettings)
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
     quick_summary: QuickSummarySettings = Field(default_factory=QuickSummarySettings)
+    sentiment: SentimentSettings = Field(default_factory=SentimentSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)

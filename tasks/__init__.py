@@ -7,6 +7,7 @@ TASK_MODULES = (
     "tasks.merge",
     "tasks.punctuate",
     "tasks.sentiment",
+    "tasks.classify",
     "tasks.summarize",
     "tasks.quick_summary",
     "tasks.read_ahead",

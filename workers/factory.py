@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.domain.jobs import JOBS, JobKind, kinds_of
 from callytics.domain.stages import PIPELINE, Queue, Stage
-from callytics.ports import AudioStore, ChatModel, Model
+from callytics.ports import AudioStore, ChatModel, Model, SentimentModel
 from callytics.services.job_work import JobWork
 from callytics.services.stage import StageWork
 from callytics.settings import Settings
@@ -44,3 +44,13 @@ class WorkFactory(Protocol):
         self, sessions: sessionmaker[Session], model: ChatModel
     ) -> Callable[[UUID], None]:
         """What reads conversations that go on (services/quick_summary.py)."""
+
+    def make_classifier(
+        self,
+        sessions: sessionmaker[Session],
+        model: SentimentModel,
+        *,
+        worker: str,
+        again: Callable[[], None],
+    ) -> Callable[[], None]:
+        """What judges the texts that wait (services/classifier.py)."""

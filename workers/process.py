@@ -13,9 +13,9 @@ from callytics.db.engine import make_engine, make_sessions
 from callytics.domain.jobs import JOBS, JobKind, kinds_of
 from callytics.domain.stages import Queue, Stage
 from callytics.logs import configure
-from callytics.ports import ChatModel, Model
+from callytics.ports import ChatModel, Model, SentimentModel
 from callytics.queueing.app import make_celery
-from callytics.queueing.dispatch import make_send
+from callytics.queueing.dispatch import make_classify, make_send
 from callytics.services.job_work import JobWork
 from callytics.services.stage import StageContext, StageWork
 from callytics.settings import get_settings
@@ -47,6 +47,9 @@ class Serving:
         self._works: dict[Stage, StageWork] = {}
         self._jobs: dict[JobKind, JobWork] = {}
         self._read_ahead: Callable[[UUID], None] | None = None
+        self._classifier: Callable[[], None] | None = None
+        self._worker = worker
+        self._celery = make_celery(settings)
         names = [name for name in models_of(queues) if factory.needs_model(name)]
         self._preloader = Preloader(
             {name: partial(factory.load, name) for name in names}, on_ready=self._add_works
@@ -68,12 +71,13 @@ class Serving:
                 sessions=sessions,
                 works=self._works,
                 store=factory.store,
-                send=make_send(make_celery(settings)),
+                send=make_send(self._celery),
                 worker=worker,
                 exclusive=exclusive,
                 settings=settings.pipeline,
                 jobs=self._jobs,
                 read_ahead=self._read,
+                classify=self._classify,
             )
         )
         self._preloader.start()
@@ -92,10 +96,21 @@ class Serving:
                 self._jobs[kind] = self._factory.make_job(kind, model)
         if JobKind.QUICK_SUMMARY in self._kinds and name == JOBS[JobKind.QUICK_SUMMARY].model:
             self._read_ahead = self._factory.make_reader(self._sessions, cast("ChatModel", model))
+        if name == Stage.SENTIMENT:
+            self._classifier = self._factory.make_classifier(
+                self._sessions,
+                cast("SentimentModel", model),
+                worker=self._worker,
+                again=make_classify(self._celery),
+            )
 
     def _read(self, conversation_id: UUID) -> None:
         if self._read_ahead is not None:
             self._read_ahead(conversation_id)
+
+    def _classify(self) -> None:
+        if self._classifier is not None:
+            self._classifier()
 
     def _say(self) -> tuple[str, Mapping[str, Any]]:
         states = self._preloader.states

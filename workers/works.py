@@ -11,10 +11,11 @@ from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.adapters.fetch import HttpFetcher
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage
-from callytics.ports import ChatModel, Model, Preparer
+from callytics.ports import ChatModel, Model, Preparer, SentimentModel
 from callytics.services import keys
 from callytics.services.batch_items import AnalysisWork
 from callytics.services.call_ending import CallEndedWork
+from callytics.services.classifier import Classifier
 from callytics.services.delivery import DeliveryWork
 from callytics.services.job_work import JobWork
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
@@ -83,6 +84,16 @@ class Works:
         self, sessions: sessionmaker[Session], model: ChatModel
     ) -> Callable[[UUID], None]:
         return AheadReader(sessions, model, self._settings.models.summarize)
+
+    def make_classifier(
+        self,
+        sessions: sessionmaker[Session],
+        model: SentimentModel,
+        *,
+        worker: str,
+        again: Callable[[], None],
+    ) -> Callable[[], None]:
+        return Classifier(sessions, model, self._settings.sentiment, worker=worker, again=again)
 
     def _preparer(self) -> Preparer:
         # Only the worker of this queue has the libraries that these import.

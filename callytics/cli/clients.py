@@ -129,6 +129,87 @@ def list_(*, as_json: Json = False) -> None:
     )
 
 
+keys_app = typer.Typer(no_args_is_help=True)
+app.add_typer(
+    keys_app, name="api-key", help="Keys for the text services, for clients that cannot sign."
+)
+
+
+@keys_app.command("create")
+def create_api_key(
+    name: Name,
+    purpose: Annotated[
+        str, typer.Option("--name", metavar="TEXT", help="What it is for, to know it again.")
+    ] = "",
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Days that it is good for. (default: for ever)")
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Make an API key that stands for a client, and print it; it is shown this once."""
+    from callytics.db.engine import unit_of_work
+    from callytics.services import api_keys
+
+    good_for = timedelta(days=days) if days is not None else None
+    with local.sessions() as sessions, unit_of_work(sessions) as session:
+        key = api_keys.create(session, client=name, name=purpose, good_for=good_for)
+    if as_json:
+        print_json({"client_id": name, "api_key": key})
+        return
+    print_plain(key)
+    say(f"This is an API key of {name}, for the header X-API-Key. It is not shown again.", "dim")
+
+
+@keys_app.command("list")
+def list_api_keys(name: Name, *, as_json: Json = False) -> None:
+    """Show a client's API keys by how they begin."""
+    from callytics.db.engine import unit_of_work
+    from callytics.services import api_keys
+
+    with local.sessions() as sessions, unit_of_work(sessions) as session:
+        found: list[dict[str, Any]] = [
+            {
+                "begins": key.hint,
+                "name": key.name,
+                "created_at": key.created_at.isoformat(),
+                "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+                "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+            }
+            for key in api_keys.every(session, client=name)
+        ]
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("begins", "name", "created", "expires", "revoked"),
+        (
+            (
+                key["begins"],
+                key["name"],
+                when(key["created_at"]),
+                when(key["expires_at"]) if key["expires_at"] else "never",
+                colored(when(key["revoked_at"]), "red") if key["revoked_at"] else "",
+            )
+            for key in found
+        ),
+    )
+
+
+@keys_app.command("revoke")
+def revoke_api_key(
+    name: Name,
+    begins: Annotated[str, typer.Argument(metavar="BEGINS", help="How the key begins.")],
+) -> None:
+    """Refuse a client's API key from now on."""
+    from callytics.db.engine import unit_of_work
+    from callytics.services import api_keys
+
+    with local.sessions() as sessions, unit_of_work(sessions) as session:
+        api_keys.revoke(session, client=name, hint=begins)
+    say(f"The key of {name} that begins with {begins} is refused from now on.")
+
+
 def bound_key(
     client: Annotated[
         str | None,

@@ -100,6 +100,26 @@ class ClientSecret(Base):
     client: Mapped[Client] = relationship(back_populates="secrets", lazy="raise")
 
 
+class ApiKey(Base):
+    """A key that stands for a client on the text services. Only its digest is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    client_id: Mapped[UUID] = mapped_column(
+        ForeignKey("clients.id", ondelete="CASCADE"), index=True
+    )
+    name: Mapped[str] = mapped_column(String(64))
+    """What it is for, in the operator's words."""
+    hint: Mapped[str] = mapped_column(String(16))
+    """How it begins, to tell it from others."""
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    """SHA-256."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class Call(Base):
     """A call: what was asked for, and what was found that is not a turn, a stage or a summary."""
 
@@ -340,6 +360,47 @@ class QuickSummary(Base):
     __table_args__ = (
         Index("ix_quick_summaries_client_content", "client_id", "content_hash", "received_at"),
         Index("ix_quick_summaries_received_at", "received_at"),
+    )
+
+
+class SentimentRequest(Base):
+    """Texts that somebody waits to have judged, as many as go to the model at once, and what it said.
+
+    Who asked takes the row with the answer. It is not worth a crash of PostgreSQL: its client asks again.
+    """
+
+    __tablename__ = "sentiment_requests"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """Of the request; its parts share it."""
+    part: Mapped[int] = mapped_column(primary_key=True)
+    variant: Mapped[str] = mapped_column(String(32), server_default="v1")
+    """Of the model that is to judge."""
+    texts: Mapped[list[Any]]
+    size: Mapped[int]
+    """How many they are."""
+    status: Mapped[StageStatus]
+    attempt: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    due_at: Mapped[datetime]
+    """Its place in the queue: a long request's later parts let others pass."""
+    deadline_at: Mapped[datetime]
+    """Nobody waits any more."""
+    judgements: Mapped[list[Any] | None]
+    model: Mapped[dict[str, Any] | None]
+    """Name, revision and fingerprint of what judged, and how many texts it judged together."""
+    problem: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (
+        Index(
+            "ix_sentiment_requests_open",
+            "variant",
+            "due_at",
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+        {"prefixes": ["UNLOGGED"]},
     )
 
 

@@ -21,6 +21,7 @@ HARD_LIMIT_GRACE_S = 15
 
 
 READ_AHEAD_EXPIRES_S = 30.0
+CLASSIFY_EXPIRES_S = 30.0
 
 
 def signature(app: Celery, hint: Hint, stage: Stage) -> Signature:
@@ -77,18 +78,34 @@ def make_read_ahead(app: Celery) -> Callable[[UUID], None]:
     """
 
     def read_ahead(conversation_id: UUID) -> None:
-        name = TaskName.READ_AHEAD
-        message = app.signature(
-            name.value,
-            kwargs={"conversation_id": str(conversation_id)},
-            immutable=True,
-            queue=ROUTES[name].value,
-            priority=MESSAGE_PRIORITY[Priority.LOW],
-            expires=READ_AHEAD_EXPIRES_S,
-        )
-        try:
-            message.apply_async()
-        except OperationalError as error:
-            log.warning("not_read_ahead", error=type(error).__name__)
+        arguments = {"conversation_id": str(conversation_id)}
+        _tell(app, TaskName.READ_AHEAD, arguments, Priority.LOW, expires_s=READ_AHEAD_EXPIRES_S)
 
     return read_ahead
+
+
+def make_classify(app: Celery) -> Callable[[], None]:
+    """A function that has a worker judge the texts that wait. Who waits for them tells again."""
+
+    def classify() -> None:
+        _tell(app, TaskName.CLASSIFY, {}, Priority.HIGH, expires_s=CLASSIFY_EXPIRES_S)
+
+    return classify
+
+
+def _tell(
+    app: Celery, name: TaskName, arguments: dict[str, str], priority: Priority, *, expires_s: float
+) -> None:
+    """A message that may be lost."""
+    message = app.signature(
+        name.value,
+        kwargs=arguments,
+        immutable=True,
+        queue=ROUTES[name].value,
+        priority=MESSAGE_PRIORITY[priority],
+        expires=expires_s,
+    )
+    try:
+        message.apply_async()
+    except OperationalError as error:
+        log.warning("not_told", task=name.value, error=type(error).__name__)

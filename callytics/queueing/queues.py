@@ -17,6 +17,7 @@ class TaskName(StrEnum):
     MERGE = "callytics.merge"
     PUNCTUATE = "callytics.punctuate"
     SENTIMENT = "callytics.sentiment"
+    CLASSIFY = "callytics.classify"
     SUMMARIZE = "callytics.summarize"
     QUICK_SUMMARY = "callytics.quick_summary"
     READ_AHEAD = "callytics.read_ahead"
@@ -40,6 +41,7 @@ JOB_TASK: Mapping[JobKind, TaskName] = {
 ROUTES: Mapping[TaskName, Queue] = {
     **{STAGE_TASK[stage]: spec.queue for stage, spec in SPECS.items()},
     **{JOB_TASK[kind]: spec.queue for kind, spec in JOBS.items()},
+    TaskName.CLASSIFY: Queue.SENTIMENT,
     TaskName.READ_AHEAD: Queue.SLM,
     TaskName.CLOSE_BATCHES: Queue.CONTROL,
     TaskName.SWEEP: Queue.CONTROL,

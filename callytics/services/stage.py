@@ -113,6 +113,8 @@ class StageContext:
     jobs: Mapping[JobKind, JobWork] = field(default_factory=dict)
     read_ahead: Callable[[UUID], None] = lambda _conversation_id: None
     """Has the engine read a conversation that goes on; a worker without the model does nothing."""
+    classify: Callable[[], None] = lambda: None
+    """Judges the texts that wait; a worker without the model does nothing."""
 
 
 def run_stage(context: StageContext, stage: Stage, call_id: UUID) -> Outcome:

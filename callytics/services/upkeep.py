@@ -15,6 +15,7 @@ from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.idempotency import IdempotencyKeys
 from callytics.db.jobs import Jobs
+from callytics.db.sentiment_requests import SentimentRequests
 from callytics.db.stage_runs import StageRuns
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage, StageStatus
@@ -102,6 +103,8 @@ def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[AnyHint]
 
 ABANDONED_UPLOAD = timedelta(days=1)
 BATCH_FILE_KEPT = timedelta(days=1)
+UNCLAIMED_ANSWER = timedelta(minutes=1)
+"""An API process that lives has taken its answers by then."""
 LOST_WORKER = timedelta(hours=1)
 LAST_WRITE = timedelta(hours=1)
 """So long after a call was deleted no stage writes to its audio any more: its lease or its time is over."""
@@ -115,6 +118,7 @@ def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings)
         IdempotencyKeys(session).prune(timedelta(hours=settings.api.idempotency_ttl_h))
         quick_summary.tidy(session, timedelta(hours=settings.quick_summary.keep_h))
         BatchFiles(session).forget(BATCH_FILE_KEPT)
+        SentimentRequests(session).forget(UNCLAIMED_ANSWER)
     for prefix in prefixes:
         store.delete_prefix(prefix)
         with unit_of_work(sessions) as session:

@@ -14,10 +14,20 @@ from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.db.models import Call
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage
-from callytics.ports import AudioStore, ChatModel, Computed, Message, Model, ModelInfo, Progress
+from callytics.ports import (
+    AudioStore,
+    ChatModel,
+    Computed,
+    Message,
+    Model,
+    ModelInfo,
+    Progress,
+    SentimentModel,
+)
 from callytics.services import keys
 from callytics.services.batch_items import AnalysisWork
 from callytics.services.call_ending import CallEndedWork
+from callytics.services.classifier import Classifier
 from callytics.services.delivery import DeliveryWork
 from callytics.services.job_work import JobWork
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
@@ -25,6 +35,7 @@ from callytics.services.stage import StageWork
 from callytics.settings import Settings
 from tests.support.calls import NoStore
 from tests.support.chat import ScriptedChat, usual
+from tests.support.sentiment import ScriptedSentiment
 
 
 class ScriptedWork:
@@ -77,10 +88,12 @@ class ScriptedWorks:
         self._settings = settings
 
     def needs_model(self, name: str) -> bool:
-        return name in {Stage.DIARIZE, "analyse"}
+        return name in {Stage.DIARIZE, Stage.SENTIMENT, "analyse"}
 
     def load(self, name: str) -> Model:
         sleep(float(os.environ.get("CALLYTICS_TEST_LOAD_S", "0")))
+        if name == Stage.SENTIMENT:
+            return ScriptedSentiment()
         return ScriptedModel() if name == Stage.DIARIZE else ScriptedChat(slowly)
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
@@ -107,6 +120,16 @@ class ScriptedWorks:
         self, sessions: sessionmaker[Session], model: ChatModel
     ) -> Callable[[UUID], None]:
         return AheadReader(sessions, model, self._settings.models.summarize)
+
+    def make_classifier(
+        self,
+        sessions: sessionmaker[Session],
+        model: SentimentModel,
+        *,
+        worker: str,
+        again: Callable[[], None],
+    ) -> Callable[[], None]:
+        return Classifier(sessions, model, self._settings.sentiment, worker=worker, again=again)
 
 
 def slowly(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:

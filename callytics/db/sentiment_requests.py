@@ -1,0 +1,184 @@
+"""The `sentiment_requests` table: texts that somebody waits to have judged.
+
+A request is split into parts that fit into one run of the model. A worker takes what waits of many requests
+at once; who asked takes the rows with the answers. Times are the database's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from callytics.db.changes import CHANGES
+
+PART_APART = timedelta(seconds=0.1)
+"""A request's parts queue up so far behind one another: about what the model takes for each."""
+
+HINT_GOOD_FOR = timedelta(seconds=1)
+"""A worker that was told of a text so lately takes whatever waits by then."""
+
+# What else waits is judged by the rows that stood before this statement.
+_ADD = text("""
+    WITH added AS (
+        INSERT INTO sentiment_requests
+            (id, part, variant, texts, size, status, attempt, due_at, deadline_at)
+        SELECT :id, part - 1, :variant, texts, jsonb_array_length(texts), 'queued', 0,
+               clock_timestamp() + (part - 1) * CAST(:apart AS interval), clock_timestamp() + :left
+        FROM jsonb_array_elements(:parts) WITH ORDINALITY AS given (texts, part)
+    )
+    SELECT NOT EXISTS (
+        SELECT FROM sentiment_requests
+        WHERE variant = :variant AND status = 'queued' AND attempt = 0
+          AND created_at > clock_timestamp() - CAST(:hint_good_for AS interval)
+    ) AS untold, set_config('synchronous_commit', 'off', true)
+""").bindparams(bindparam("parts", type_=JSONB))
+
+_CLAIM = text("""
+    WITH open AS (
+        SELECT id, part, size, due_at FROM sentiment_requests
+        WHERE variant = :variant AND attempt < :tries AND deadline_at > clock_timestamp()
+          AND (status = 'queued' OR status = 'running'
+               AND (lease_until < clock_timestamp() OR worker = :worker AND :idle))
+        ORDER BY due_at, id, part
+        LIMIT :most
+        FOR UPDATE SKIP LOCKED
+    ), counted AS (
+        SELECT id, part, size, sum(size) OVER (ORDER BY due_at, id, part) AS so_far FROM open
+    )
+    UPDATE sentiment_requests AS request SET
+        status = 'running', attempt = request.attempt + 1, worker = :worker,
+        lease_until = clock_timestamp() + CAST(:lease AS interval)
+    FROM counted
+    WHERE request.id = counted.id AND request.part = counted.part
+      AND (counted.so_far <= :most OR counted.so_far = counted.size)
+    RETURNING request.id, request.part, request.attempt, request.texts,
+              set_config('synchronous_commit', 'off', true)
+""")
+
+_RECORD = text("""
+    UPDATE sentiment_requests AS request SET
+        status = 'done', judgements = given.judgements, model = :model, problem = NULL
+    FROM jsonb_to_recordset(:found) AS given (id uuid, part int, attempt int, judgements jsonb)
+    WHERE request.id = given.id AND request.part = given.part
+      AND request.attempt = given.attempt AND request.status = 'running'
+    RETURNING pg_notify(:channel, CAST(request.id AS text)),
+              set_config('synchronous_commit', 'off', true)
+""").bindparams(bindparam("found", type_=JSONB), bindparam("model", type_=JSONB))
+
+_FAIL = text("""
+    UPDATE sentiment_requests SET
+        status = CASE WHEN attempt < :tries THEN 'queued' ELSE 'failed' END, problem = :problem
+    WHERE id = :id AND part = :part AND attempt = :attempt AND status = 'running'
+    RETURNING pg_notify(:channel, CAST(id AS text)), set_config('synchronous_commit', 'off', true)
+""").bindparams(bindparam("problem", type_=JSONB))
+
+_TAKE = text("""
+    DELETE FROM sentiment_requests WHERE id = :id AND (status IN ('done', 'failed') OR :anyway)
+    RETURNING part, status, judgements, model, problem,
+              set_config('synchronous_commit', 'off', true)
+""")
+
+_FORGET = text("DELETE FROM sentiment_requests WHERE deadline_at < clock_timestamp() - :age")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Texts of one request that a worker has claimed."""
+
+    id: UUID
+    part: int
+    attempt: int
+    texts: Sequence[str]
+
+
+class SentimentRequests:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(
+        self,
+        request_id: UUID,
+        parts: Sequence[Sequence[str]],
+        *,
+        variant: str,
+        left: timedelta,
+    ) -> bool:
+        """Have these texts judged while `left`; whether the workers have to be told.
+
+        They need not be where they were told a moment ago of texts that still wait: who comes for those
+        takes these too.
+        """
+        return bool(
+            self._session.execute(
+                _ADD,
+                {
+                    "id": request_id,
+                    "parts": [list(part) for part in parts],
+                    "variant": variant,
+                    "left": left,
+                    "apart": PART_APART,
+                    "hint_good_for": HINT_GOOD_FOR,
+                },
+            )
+            .one()
+            .untold
+        )
+
+    def claim(
+        self, *, variant: str, worker: str, idle: bool, most: int, tries: int, lease: timedelta
+    ) -> list[Part]:
+        """Parts of about `most` texts, of whoever waits longest; one part at least, if any waits.
+
+        `idle`: `worker` has nothing in hand, so what it left running belongs to a child that died.
+        """
+        rows = self._session.execute(
+            _CLAIM,
+            {
+                "variant": variant,
+                "worker": worker,
+                "idle": idle,
+                "most": most,
+                "tries": tries,
+                "lease": lease,
+            },
+        )
+        return [
+            Part(id=row.id, part=row.part, attempt=row.attempt, texts=row.texts) for row in rows
+        ]
+
+    def record(self, judged: Sequence[tuple[Part, Sequence[Any]]], model: dict[str, Any]) -> None:
+        """Store what `model` said, where the attempt is still the latest."""
+        found = [
+            {"id": str(part.id), "part": part.part, "attempt": part.attempt, "judgements": said}
+            for part, said in judged
+        ]
+        self._session.execute(_RECORD, {"found": found, "model": model, "channel": CHANGES})
+
+    def fail(self, part: Part, problem: dict[str, Any], *, tries: int) -> None:
+        """Queue the part again, unless this was its last try."""
+        self._session.execute(
+            _FAIL,
+            {
+                "id": part.id,
+                "part": part.part,
+                "attempt": part.attempt,
+                "tries": tries,
+                "problem": problem,
+                "channel": CHANGES,
+            },
+        )
+
+    def take(self, request_id: UUID, *, anyway: bool = False) -> Sequence[Row[Any]]:
+        """The parts of the request that have ended, which are gone then; `anyway`: those that have not
+        are gone too.
+        """
+        return self._session.execute(_TAKE, {"id": request_id, "anyway": anyway}).all()
+
+    def forget(self, age: timedelta) -> None:
+        """Drop what nobody has waited for since `age`."""
+        self._session.execute(_FORGET, {"age": age})

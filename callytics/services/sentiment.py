@@ -1,0 +1,267 @@
+"""What a client's texts sound like: cleaned, looked up, judged by a worker; else by lists of words."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.db.engine import statement_by_statement
+from callytics.db.heartbeats import Heartbeats
+from callytics.db.sentiment_requests import SentimentRequests
+from callytics.domain import sentiment_words
+from callytics.domain.stages import Queue, Stage, StageStatus
+from callytics.domain.text_cleaning import clean
+from callytics.domain.transcript import SentimentLabel
+from callytics.errors import (
+    EmptyTextError,
+    InvalidRequestError,
+    ModelsNotReadyError,
+    ModelUnavailableError,
+    TextTooLongError,
+)
+from callytics.ports import AnswerCache
+from callytics.settings import SentimentSettings
+
+MOST_NAMED = 100
+"""So many faulty texts of a request are named; that there are more is told by their number."""
+
+
+class Source(StrEnum):
+    MODEL = "model"
+    CACHE = "cache"
+    WORD_LISTS = "word_lists"
+
+
+class Reason(StrEnum):
+    """Why an answer is less than what was asked for."""
+
+    MODEL_NOT_READY = "model_not_ready"
+    MODEL_TIMEOUT = "model_timeout"
+    MODEL_FAILED = "model_failed"
+    CACHE_UNAVAILABLE = "cache_unavailable"
+
+
+DETAILS: Mapping[Reason, str] = {
+    Reason.MODEL_NOT_READY: "No living worker has the sentiment model loaded.",
+    Reason.MODEL_TIMEOUT: "The model did not answer in time.",
+    Reason.MODEL_FAILED: "The model failed on each try.",
+    Reason.CACHE_UNAVAILABLE: "The cache does not answer; the model judged every text anew.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Serving:
+    """A sentiment model as a living worker has it loaded."""
+
+    name: str
+    revision: str
+    fingerprint: str
+    details: Mapping[str, Any]
+
+
+def serving(session: Session) -> Sequence[Serving]:
+    """The models that workers are ready to judge with; while one replaces another, both."""
+    said = (
+        worker.models.get(Stage.SENTIMENT.value, {})
+        for worker in Heartbeats(session).fresh()
+        if Queue.SENTIMENT.value in worker.queues
+    )
+    found = {
+        model["fingerprint"]: Serving(
+            name=model["model"],
+            revision=model["revision"],
+            fingerprint=model["fingerprint"],
+            details=model["details"],
+        )
+        for model in said
+        if model.get("status") == "ready" and "fingerprint" in model
+    }
+    return list(found.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """`probabilities` are those of the labels that the model knows; word lists know none."""
+
+    label: SentimentLabel
+    score: float
+    probabilities: Mapping[SentimentLabel, float]
+    source: Source
+
+
+@dataclass(kw_only=True, slots=True)
+class Inquiry:
+    """One request's texts on their way to being judged."""
+
+    id: UUID
+    texts: Sequence[str]
+    """Cleaned, in the order of the request."""
+    found: dict[str, Judged] = field(default_factory=dict)
+    waiting: dict[int, Sequence[str]] = field(default_factory=dict)
+    """The texts of the parts that a worker is still to answer."""
+    reasons: set[Reason] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
+    """`name@revision` of what judged."""
+    together: list[int] = field(default_factory=list)
+    """How many texts went to the model with each of the parts."""
+
+    @property
+    def judged(self) -> Sequence[Judged]:
+        """Of each text, in order."""
+        return [self.found[text] for text in self.texts]
+
+    @property
+    def degraded(self) -> bool:
+        """Whether word lists stand in for the model anywhere."""
+        return any(one.source is Source.WORD_LISTS for one in self.found.values())
+
+
+class Sentiments:
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        cache: AnswerCache,
+        settings: SentimentSettings,
+        *,
+        tell: Callable[[], None],
+    ) -> None:
+        """`tell` has a worker look for texts that wait."""
+        self._sessions = sessions
+        self._cache = cache
+        self._settings = settings
+        self.tell = tell
+
+    def begin(self, request_id: UUID, texts: Sequence[str], *, left_s: float) -> Inquiry:
+        """What is known of `texts` already, and the rest on its way to a worker, for `left_s` seconds.
+
+        Raises TextTooLongError or EmptyTextError, which name the texts by their place.
+        """
+        inquiry = Inquiry(id=request_id, texts=_cleaned(texts, self._settings))
+        with statement_by_statement(self._sessions) as session:
+            models = serving(session)
+            if len(models) == 1:
+                self._look_up(inquiry, models[0])
+            missing = [text for text in dict.fromkeys(inquiry.texts) if text not in inquiry.found]
+            if missing and not models:
+                inquiry.reasons.add(Reason.MODEL_NOT_READY)
+            elif missing:
+                size = self._settings.max_batch
+                parts = [missing[at : at + size] for at in range(0, len(missing), size)]
+                inquiry.waiting = dict(enumerate(parts))
+                untold = SentimentRequests(session).add(
+                    request_id, parts, variant="v1", left=timedelta(seconds=left_s)
+                )
+                if untold:
+                    self.tell()
+        return inquiry
+
+    def _look_up(self, inquiry: Inquiry, model: Serving) -> None:
+        """By the model that would answer now: another one's answers are not looked at."""
+        keys = {text: _key(model.fingerprint, text) for text in inquiry.texts}
+        stored = self._cache.get(keys.values())
+        for text, key in keys.items():
+            if key in stored:
+                inquiry.found[text] = _judged(json.loads(stored[key]), Source.CACHE)
+                inquiry.models.add(f"{model.name}@{model.revision}")
+
+    def collect(self, inquiry: Inquiry, *, anyway: bool = False) -> None:
+        """Take what a worker has answered since; `anyway`: and wait for the rest no more."""
+        with statement_by_statement(self._sessions) as session:
+            rows = SentimentRequests(session).take(inquiry.id, anyway=anyway)
+        answers: dict[str, bytes] = {}
+        for row in rows:
+            texts = inquiry.waiting.pop(row.part)
+            if row.status == StageStatus.DONE:
+                answers |= self._read(inquiry, texts, row)
+            else:
+                failed = row.status == StageStatus.FAILED
+                inquiry.reasons.add(Reason.MODEL_FAILED if failed else Reason.MODEL_TIMEOUT)
+        if anyway and inquiry.waiting:
+            inquiry.waiting.clear()
+            inquiry.reasons.add(Reason.MODEL_TIMEOUT)
+        self._cache.put(answers)
+
+    def _read(self, inquiry: Inquiry, texts: Sequence[str], row: Row[Any]) -> dict[str, bytes]:
+        """Note the answers of one part; as they go into the cache, under the model that gave them."""
+        inquiry.models.add(f"{row.model['name']}@{row.model['revision']}")
+        inquiry.together.append(row.model["together"])
+        for text, said in zip(texts, row.judgements, strict=True):
+            inquiry.found[text] = _judged(said, Source.MODEL)
+        return {
+            _key(row.model["fingerprint"], text): json.dumps(said).encode()
+            for text, said in zip(texts, row.judgements, strict=True)
+        }
+
+    def end(self, inquiry: Inquiry) -> None:
+        """Judge by word lists what no model has judged; raises ModelsNotReadyError or
+        ModelUnavailableError where that is not wanted.
+        """
+        missing = [text for text in dict.fromkeys(inquiry.texts) if text not in inquiry.found]
+        if missing and not self._settings.degrade:
+            reason = min(inquiry.reasons)
+            kind = (
+                ModelsNotReadyError if reason is Reason.MODEL_NOT_READY else ModelUnavailableError
+            )
+            raise kind(DETAILS[reason], retry_after_s=2)
+        for text in missing:
+            label, score = sentiment_words.judge(text)
+            inquiry.found[text] = Judged(
+                label=label, score=score, probabilities={}, source=Source.WORD_LISTS
+            )
+        if not self._cache.connected and self._settings.cache_ttl_s:
+            inquiry.reasons.add(Reason.CACHE_UNAVAILABLE)
+
+
+def _cleaned(texts: Sequence[str], settings: SentimentSettings) -> Sequence[str]:
+    if len(texts) > settings.max_texts:
+        raise TextTooLongError(
+            f"A request holds {settings.max_texts} texts at most: send these in several.",
+            max_texts=settings.max_texts,
+        )
+    _refuse(
+        TextTooLongError,
+        f"A text has {settings.max_chars} characters at most.",
+        (number for number, text in enumerate(texts) if len(text) > settings.max_chars),
+    )
+    if sum(map(len, texts)) > settings.max_request_chars:
+        raise TextTooLongError(
+            f"The texts of a request have {settings.max_request_chars} characters at most together: "
+            "send them in several.",
+            max_request_chars=settings.max_request_chars,
+        )
+    cleaned = [clean(text) for text in texts]
+    _refuse(
+        EmptyTextError,
+        "Nothing is left of a text without markup and control characters.",
+        (number for number, text in enumerate(cleaned) if not text),
+    )
+    return cleaned
+
+
+def _refuse(kind: type[InvalidRequestError], message: str, faulty: Iterable[int]) -> None:
+    """Raise `kind` if any text is `faulty`, naming the texts by their place."""
+    places = list(faulty)
+    if places:
+        raise kind(message, texts=places[:MOST_NAMED], faulty_texts=len(places))
+
+
+def _key(fingerprint: str, text: str) -> str:
+    """SHA-256 over the model, as its fingerprint tells it from every other, and the cleaned text."""
+    return hashlib.sha256(f"{fingerprint}\n{text}".encode()).hexdigest()
+
+
+def _judged(said: Mapping[str, Any], source: Source) -> Judged:
+    shares = {SentimentLabel(label): share for label, share in said["probabilities"].items()}
+    return Judged(
+        label=SentimentLabel(said["label"]),
+        score=max(shares.values()),
+        probabilities=shares,
+        source=source,
+    )
