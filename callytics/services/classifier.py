@@ -44,6 +44,7 @@ class Classifier:
         worker: str,
         again: Callable[[], None],
         variant: str = "v1",
+        turn_s: float = TURN_S,
     ) -> None:
         """`again` has this called once more, after whatever else the queue holds."""
         self._sessions = sessions
@@ -52,12 +53,13 @@ class Classifier:
         self._worker = worker
         self._again = again
         self._variant = variant
+        self._turn_s = turn_s
         self._expected = 1
         self._expected_until = 0.0
 
     def __call__(self) -> None:
         """Judge until nothing waits, or for a turn. Called twice, it finds nothing to do."""
-        turn_ends = monotonic() + TURN_S
+        turn_ends = monotonic() + self._turn_s
         while batch := self._gather():
             self._expected, self._expected_until = len(batch), monotonic() + RECENT_S
             self._judge(batch)
