@@ -1,9 +1,10 @@
 """The words that `sentiment_words` knows, written for call centres.
 
-A line is a dictionary form and, after it, the stems it is known by (regular expressions that start with a
-letter), where they are not the form less its 다 or 하다. A stem begins an eojeol. `_` is a space that may be
-missing; after the last one an adverb, 안 or 못 may stand. An open syllable at a stem's end stands for the
-same one with any final, so 나 is 났 and 납 too. Names of faults (오류, 고장) and apologies are no sentiment.
+A line is a dictionary form and, after it, the stems it is known by (regular expressions that start
+with a letter), where they are not the form less its 다 or 하다 (then no other noun may follow: 안심번호).
+A stem begins an eojeol. `_` is a space that may be missing; after the last one an adverb, 안 or 못 may
+stand. An open syllable at a stem's end stands for the same one with any final: 나 is 났 and 납 too.
+Names of faults (오류, 고장) and apologies are no sentiment.
 """
 
 JOYS = r"""
@@ -13,9 +14,9 @@ JOYS = r"""
 친절하다
 만족하다 만족(?!도)
 기쁘다 기쁘 기뻐
-행복하다 행복하 행복해
+행복하다
 다행이다 다행
-안심하다 안심하 안심해 안심이 안심되 안심돼
+안심하다
 편하다 편하(?!신|실|시|면) 편해
 편리하다
 편안하다
@@ -38,7 +39,7 @@ JOYS = r"""
 후련하다
 홀가분하다
 수월하다
-한결
+한결 한결(?![가-힣])
 상쾌하다
 속이_시원하다 속이_시원
 신기하다
@@ -61,7 +62,7 @@ JOYS = r"""
 반하다 반했
 축하하다 축하
 축복 축복 복_받 복_많이
-수고하다 수고(?!비|료)
+수고하다
 흡족하다
 뛰어나다
 유익하다
@@ -136,13 +137,11 @@ SORROWS = r"""
 귀찮다 귀찮
 번거롭다 번거로
 부담스럽다 부담스러
-불편하다 불편(?!함?을?\s?(?:많이\s)?(?:드|끼|겪으|초래)|\s?사항|하게\s해\s?드)
+불편하다 불편(?![가-힣]*(?:신고|사항)|함?을?\s?(?:많이\s)?(?:드|끼|겪으|초래)|\s사항|하게\s해\s?드)
 불만
 아쉽다 아쉬
 아깝다 아깝 아까우 아까워
 피곤하다
-미치겠다 미치겠 미칠
-죽겠다 죽겠
 속이_터지다 속이?_터
 진이_빠지다 진이_빠
 열받다 열_받
@@ -171,7 +170,6 @@ REPROACHES = r"""
 무시하다 무시
 엉망
 최악
-형편없다 형편_없
 별로 별로예 별로네 별로에 별로입 별로였 별로다
 너무하다 너무하 너무해 너무한
 한심하다
@@ -185,15 +183,6 @@ REPROACHES = r"""
 망치다 망치 망쳐
 망신
 먹통
-말이_안_되다 말도_안_되 말도_안_돼 말이_안_되 말이_안_돼 말이_되나 말이_돼 말이_됩니까
-말이_안_통하다 말이_안_통
-어이없다 어이가?_없
-기가_막히다 기가?_막 기가_차
-이해가_안_되다 이해(?:가|를|도)?_안 이해(?:가|를|도)?_못
-납득이_안_되다 납득(?:이|을)?_안 납득(?:이|을)?_못 납득할_수가?_없
-도움이_되지_않다 도움은커녕
-소용없다 소용(?:이|도)?_없
-쓸모없다 쓸모가?_없
 퉁명스럽다 퉁명
 거슬리다 거슬
 더럽다 더러
@@ -205,7 +194,6 @@ REPROACHES = r"""
 헛걸음
 낭비하다 낭비
 낭패
-큰일 큰일
 함부로
 소홀하다
 방치하다 방치
@@ -218,17 +206,7 @@ REPROACHES = r"""
 반말
 바보
 기분이_상하다 기분(?:이|을)?_상 마음(?:이|을)?_상
-못_쓰다 못_쓰겠 못_살겠 못_참 참을_수가?_없
-어떡하다 어떡하 어떡해
-도대체
-아직도
-지금까지도
-다시는
-도저히
-벌써_몇
 모르는_척
-나_몰라라
-감감무소식
 소리_지르다 소리를?_(?:지르|질)
 악취
 흠집
@@ -250,4 +228,31 @@ complaint file_a_complaint
 bad bad\b
 poor
 """
-"""What one says of another, of a thing, or out of impatience."""
+"""What one says of another, or of a thing."""
+
+SET_PHRASES = r"""
+말이_안_되다 말도_안_되 말도_안_돼 말이_안_되 말이_안_돼 말이_되나 말이_돼 말이_됩니까
+말이_안_통하다 말이_안_통
+어이없다 어이가?_없
+기가_막히다 기가?_막 기가_차
+이해가_안_되다 이해(?:가|를|도)?_안 이해(?:가|를|도)?_못
+납득이_안_되다 납득(?:이|을)?_안 납득(?:이|을)?_못 납득할_수가?_없
+도움이_되지_않다 도움은커녕
+소용없다 소용(?:이|도)?_없
+쓸모없다 쓸모가?_없
+형편없다 형편_없
+못_쓰다 못_쓰겠 못_살겠 못_참 참을_수가?_없
+어떡하다 어떡하 어떡해
+도대체
+아직도
+지금까지도
+다시는
+도저히
+벌써_몇
+나_몰라라
+감감무소식
+큰일 큰일
+미치겠다 미치겠 미칠
+죽겠다 죽겠
+"""
+"""Reproaches that no 안 or 없 after them turns round: 아직도 안 돼요."""

@@ -6,9 +6,10 @@ A word counts by its own sign: `안 좋아요` and `좋지 않아요` are negati
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from callytics.domain.sentiment_lexicon import JOYS, REPROACHES, SORROWS
-from callytics.domain.transcript import SentimentLabel, Turn
+from callytics.domain.sentiment_lexicon import JOYS, REPROACHES, SET_PHRASES, SORROWS
+from callytics.domain.transcript import Place, SentimentLabel, Turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,20 +23,10 @@ class SentimentWord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Occurrence:
-    """Where in a call: indices of turn and sentence, and the characters of that sentence."""
-
-    turn: int
-    sentence: int
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class WordCount:
     word: str
     count: int
-    occurrences: tuple[Occurrence, ...]
+    occurrences: tuple[Place, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +62,11 @@ def judge(text: str) -> tuple[SentimentLabel, float]:
 
 def words_of(turns: Iterable[Turn]) -> WordLists:
     """The words of all sentences of a call."""
-    found: dict[tuple[SentimentLabel, str], list[Occurrence]] = {}
+    found: dict[tuple[SentimentLabel, str], list[Place]] = {}
     for turn in turns:
         for index, sentence in enumerate(turn.sentences):
             for word in find(sentence.text):
-                place = Occurrence(turn=turn.index, sentence=index, start=word.start, end=word.end)
+                place = Place(turn=turn.index, sentence=index, start=word.start, end=word.end)
                 found.setdefault((word.label, word.word), []).append(place)
     return WordLists(
         positive=_counted(found, SentimentLabel.POSITIVE),
@@ -84,7 +75,7 @@ def words_of(turns: Iterable[Turn]) -> WordLists:
 
 
 def _counted(
-    found: Mapping[tuple[SentimentLabel, str], Sequence[Occurrence]], wanted: SentimentLabel
+    found: Mapping[tuple[SentimentLabel, str], Sequence[Place]], wanted: SentimentLabel
 ) -> tuple[WordCount, ...]:
     counts = [
         WordCount(word=word, count=len(places), occurrences=tuple(places))
@@ -98,7 +89,7 @@ def _counted(
 
 _EOJEOL = re.compile(r"[^\W_]+")
 _REST = re.compile(r"[^\W_]*")
-_LISTENERS = re.compile(r"[가-힣]{0,2}[시셨실신십세]")
+_LISTENERS = re.compile(r"[가-힣]{0,3}[시셨실신십세]")
 """The honorific 시 in what follows a stem."""
 
 _NOT_BEFORE = re.compile(
@@ -125,8 +116,10 @@ class _Entry:
     word: str
     label: SentimentLabel
     stem: re.Pattern[str]
-    felt: bool
+    felt: bool = False
     """Whether it is what one feels oneself."""
+    fixed: bool = False
+    """Whether it is never negated."""
 
 
 def _beginning_at(text: str, start: int) -> list[SentimentWord]:
@@ -144,10 +137,12 @@ def _word(
 ) -> list[SentimentWord]:
     if entry.felt and _LISTENERS.match(text, stem_end):
         return []
-    before = _NOT_BEFORE.search(text, max(0, start - _LONGEST_NEGATOR), start)
-    after = _NOT_AFTER.match(text, stem_end)
+    before = after = None
+    if not entry.fixed:
+        before = _NOT_BEFORE.search(text, max(0, start - _LONGEST_NEGATOR), start)
+        after = _NOT_AFTER.match(text, stem_end)
+        negated = negated or bool(before) or bool(after)
     rest = after or _REST.match(text, stem_end)
-    negated = negated or bool(before) or bool(after)
     return [
         SentimentWord(
             label=_OPPOSITE[entry.label] if negated else entry.label,
@@ -167,38 +162,48 @@ def _negated(word: str) -> str:
 # --- the lexicon, as patterns ----------------------------------------------------------------------
 
 _OPEN_END = re.compile(r"[가-힣]$")
-_BETWEEN = r"\s?(?:(?:너무|많이|아주|정말|쏙|꼭|다|확|한결|크게|몹시|하나도|전혀|별로|아예)\s)?(?P<no>[안못]\s?)?"
+_STEM = re.compile(r"하?다$")
+_STEM_OF = {"다": "", "하다": r"(?=[하-핳해-햏되-됳돼-됗히스이가은는을를도만감]|[^가-힣]|$)"}
+_BETWEEN = (
+    r"\s?(?:(?:너무|많이|아주|정말|쏙|꼭|다|확|한결|크게|몹시|하나도|전혀|별로|아예)\s)?"
+    r"(?P<no>[안못]\s?)?"
+)
+"""What may stand before the last part of an expression."""
 _FINALS = 28
 """What may close a syllable, nothing included (Unicode 3.12): an open one's code is a multiple of it."""
 
 
 def _entries() -> Mapping[str, Sequence[_Entry]]:
     """By the first letter of the stem, so that few are tried at an eojeol."""
-    tables = (
-        (JOYS, SentimentLabel.POSITIVE, False),
-        (SORROWS, SentimentLabel.NEGATIVE, True),
-        (REPROACHES, SentimentLabel.NEGATIVE, False),
+    negative, positive = SentimentLabel.NEGATIVE, SentimentLabel.POSITIVE
+    entries = chain(
+        (_Entry(word=word, label=positive, stem=stem) for word, stem in _stems(JOYS)),
+        (_Entry(word=word, label=negative, stem=stem, felt=True) for word, stem in _stems(SORROWS)),
+        (_Entry(word=word, label=negative, stem=stem) for word, stem in _stems(REPROACHES)),
+        (
+            _Entry(word=word, label=negative, stem=stem, fixed=True)
+            for word, stem in _stems(SET_PHRASES)
+        ),
     )
     found: dict[str, list[_Entry]] = {}
-    for table, label, felt in tables:
-        for line in table.split("\n"):
-            for word, stem in _stems(line):
-                entry = _Entry(word=word, label=label, stem=_pattern(stem), felt=felt)
-                found.setdefault(stem[0], []).append(entry)
+    for entry in entries:
+        found.setdefault(entry.stem.pattern[0], []).append(entry)
     return found
 
 
-def _stems(line: str) -> Iterator[tuple[str, str]]:
-    """Each stem of a line of the lexicon, with the dictionary form."""
-    form, *stems = line.split() or [""]
-    for stem in stems or [re.sub(r"하?다$", "", form)] * bool(form):
-        yield form.replace("_", " "), stem
+def _stems(table: str) -> Iterator[tuple[str, re.Pattern[str]]]:
+    """Each stem of a table of the lexicon, with its dictionary form."""
+    for line in table.strip().splitlines():
+        form, *stems = line.split()
+        for stem in stems or [_STEM.sub(lambda ending: _STEM_OF[ending[0]], form)]:
+            yield form.replace("_", " "), _pattern(stem)
 
 
 def _pattern(stem: str) -> re.Pattern[str]:
-    *first, last = _OPEN_END.sub(_with_any_final, stem).split("_")
-    spaced = r"\s?".join(first) + _BETWEEN + last if first else last
-    return re.compile(spaced, re.IGNORECASE)
+    first, rest = stem[0], _OPEN_END.sub(_with_any_final, stem[1:])
+    *parts, last = rest.split("_")
+    between = _BETWEEN if parts else ""
+    return re.compile(first + r"\s?".join(parts) + between + last, re.IGNORECASE)
 
 
 def _with_any_final(last: re.Match[str]) -> str:
