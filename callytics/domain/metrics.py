@@ -38,6 +38,7 @@ class RoleMetrics:
         speaking rate; Jacewicz et al. 2009 tell it from the articulation rate).
     interruptions: how often they begin while another one speaks, for INTERRUPTION_S and more, and still
         speak when that one has stopped.
+    interruptions_at_s: when they do; empty in calls that were measured before this was kept.
     """
 
     talk_s: float
@@ -48,6 +49,7 @@ class RoleMetrics:
     words_per_minute: float
     syllables_per_minute: float
     interruptions: int
+    interruptions_at_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +136,7 @@ def _of_role(
     texts = [turn.text for turn in turns if turn.speaker in speakers]
     words = sum(len(_WORD.findall(text)) for text in texts)
     syllables = sum(len(_HANGUL_SYLLABLE.findall(text)) for text in texts)
+    interruptions_at_s = _interruptions_at_s(speakers, speech)
     return RoleMetrics(
         talk_s=_rounded(talk_s),
         talk_share=_ratio(talk_s, talk_of_all_s),
@@ -142,17 +145,22 @@ def _of_role(
         syllables=syllables,
         words_per_minute=_ratio(60 * words, talk_s),
         syllables_per_minute=_ratio(60 * syllables, talk_s),
-        interruptions=_interruptions(speakers, speech),
+        interruptions=len(interruptions_at_s),
+        interruptions_at_s=interruptions_at_s,
     )
 
 
-def _interruptions(speakers: Sequence[str], speech: Mapping[str, Sequence[Interval]]) -> int:
+def _interruptions_at_s(
+    speakers: Sequence[str], speech: Mapping[str, Sequence[Interval]]
+) -> tuple[float, ...]:
     floor = {name: Track(spans, join_s=HESITATION_S) for name, spans in speech.items()}
-    return sum(
-        any(_interrupts(mine, floor[other]) for other in floor if other != speaker)
+    found = (
+        _rounded(mine.start_s)
         for speaker in speakers
         for mine in floor[speaker].intervals
+        if any(_interrupts(mine, floor[other]) for other in floor if other != speaker)
     )
+    return tuple(sorted(found))
 
 
 def _interrupts(mine: Interval, other: Track) -> bool:

@@ -95,6 +95,16 @@ class Turn:
     sentiment: Sentiment | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where in a call something is said: indices of turn and sentence, characters of that sentence."""
+
+    turn: int
+    sentence: int
+    start: int
+    end: int
+
+
 PAUSE_S = 2.0
 """A speaker who is silent for longer begins a new turn, though nobody else spoke."""
 

@@ -1,6 +1,6 @@
 """What clients are shown of calls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -8,9 +8,14 @@ from uuid import UUID
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from callytics.db.models import Call, CallTurn, StageRun, Summary
+from callytics.db.turns import turn_of
+from callytics.domain.communication import Communication, assess
 from callytics.domain.job import JobStatus, Priority
+from callytics.domain.metrics import RoleMetrics
+from callytics.domain.sentiment_words import words_of
+from callytics.domain.serial import from_json, to_json
 from callytics.domain.stages import EVERY_STAGE, Stage, StageStatus
-from callytics.domain.transcript import Role
+from callytics.domain.transcript import Role, Turn
 from callytics.services.batch_results import best_of, problem_of, told
 from callytics.services.schema import Schema
 
@@ -199,10 +204,13 @@ class CallResult(Schema):
     turns: list[TurnView]
 
     sentiment: dict[str, Any] | None
-    """Of the whole call, and of each role."""
+    """Of the whole call, and of each role; `words` that carry it, with where they occur."""
 
     metrics: dict[str, Any] | None
     """Talk time and share of each role, silence, interruptions, speed."""
+
+    communication: Communication | None
+    """How agent and customer speak with each other, once there are metrics."""
 
     summary: SummaryView | None
 
@@ -217,7 +225,11 @@ class CallResult(Schema):
 
     @classmethod
     def of(cls, call: Call, *, words: bool = False) -> Self:
-        """From a call with its stages and results loaded."""
+        """From a call with its stages and results loaded.
+
+        Words and communication are found anew each time, so they fit the roles that a person corrected.
+        """
+        turns = [turn_of(turn, words=False) for turn in call.turns]
         return cls(
             call_id=call.id,
             consultation_id=call.consultation_id,
@@ -226,8 +238,9 @@ class CallResult(Schema):
             language=call.detected_language or call.language,
             channels=call.channels,
             turns=[TurnView.of(turn, words=words) for turn in call.turns],
-            sentiment=call.sentiment,
+            sentiment=_with_words(call.sentiment, turns),
             metrics=call.metrics,
+            communication=_communication(turns, call.metrics),
             summary=SummaryView.of(call.summary) if call.summary else None,
             stages=stages_of(call),
             created_at=call.created_at,
@@ -236,6 +249,22 @@ class CallResult(Schema):
             metadata=call.details,
             analysis=AnalysisView.latest(call),
         )
+
+
+def _with_words(
+    sentiment: Mapping[str, Any] | None, turns: Sequence[Turn]
+) -> dict[str, Any] | None:
+    return {**sentiment, "words": to_json(words_of(turns))} if sentiment else None
+
+
+def _communication(
+    turns: Sequence[Turn], metrics: Mapping[str, Any] | None
+) -> Communication | None:
+    if metrics is None:
+        return None
+    return assess(
+        turns, {Role(name): from_json(RoleMetrics, one) for name, one in metrics["roles"].items()}
+    )
 
 
 def stages_of(call: Call) -> list[StageView]:
