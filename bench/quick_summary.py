@@ -11,39 +11,30 @@
 
 import argparse
 import json
-import os
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import sqlalchemy
-from sqlalchemy.orm import Session, sessionmaker
 
 from bench.orchestration import spread
+from bench.stack import bare_stack
 from bench.summary import DATA, Case
 from callytics.cli.credentials import signer
-from callytics.db.engine import unit_of_work
-from callytics.domain import bound_key
 from callytics.domain.transcript import Role
-from callytics.embedded.process import free_port
-from callytics.services import keys
 from callytics.settings import Settings, get_settings
 from tests.support.chat import CONVERSATION
-from tests.support.stack import servers, spawn, wait_ready
-from tests.support.waiting import wait_until
+from tests.support.stack import spawn, wait_ready
 
 PATH = "/api/v1/consultation"
 LABELS = {Role.CUSTOMER: "고객", Role.AGENT: "상담사", Role.UNKNOWN: "화자"}
-SECRET_KEY = "CALLYTICS_SECRET_KEY"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,50 +93,19 @@ WHERE_IT_GOES = sqlalchemy.text("""
 
 
 def overhead(runs: int) -> None:
-    with bare_stack() as (desk, sessions):
-        taken = []
+    with bare_stack() as stack, spawn("tests.support.worker", "slm") as worker:
+        wait_ready(stack.sessions, worker)
+        desk, taken = Desk(stack.url, stack.make_key), []
         for number in range(runs + 20):
             answer = desk.ask(f"{CONVERSATION}\n고객: 주문 번호는 {number}번이에요.", str(number))
             assert answer.in_time, answer
             assert not answer.body["cached"]
             taken.append(answer.seconds * 1000)
         print(f"from request to answer, model apart   {spread(taken[20:])}")
-        with sessions() as session:
+        with stack.sessions() as session:
             rows = session.execute(WHERE_IT_GOES).all()[20:]
         for name in ("to the row", "row to claim", "claim to record"):
             print(f"  {name:<36}{spread([float(row._mapping[name]) for row in rows])}")
-
-
-@contextmanager
-def bare_stack() -> Iterator[tuple[Desk, sessionmaker[Session]]]:
-    """API and a worker of the small model that answers at once."""
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        ExitStack() as stack,
-    ):
-        from cryptography.fernet import Fernet
-
-        os.environ[SECRET_KEY] = Fernet.generate_key().decode()
-        # Nobody is turned away for asking often.
-        os.environ["CALLYTICS_API__RATE_LIMIT_PER_MINUTE"] = "1000000"
-        settings, sessions = stack.enter_context(servers(Path(directory)))
-        with unit_of_work(sessions) as session:
-            secret = keys.create(session, keys.make_cipher(settings), name="bench")
-        port = free_port()
-        stack.enter_context(
-            spawn("uvicorn", "api.app:create_app", "--factory", f"--port={port}", "--no-access-log")
-        )
-        wait_ready(sessions, stack.enter_context(spawn("tests.support.worker", "slm")))
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _answers(url))
-        yield Desk(url, lambda: bound_key.make("bench", secret, now_s=time.time())), sessions
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health/live", trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 # --- the shipped conversations -------------------------------------------------------------------

@@ -20,6 +20,7 @@ from callytics.cli import (
     processes,
     queues,
     receiver,
+    sentiment,
     settings,
     stack,
     submit,
@@ -54,6 +55,7 @@ app = typer.Typer(
 
 STACK, CALLS, PROCESSES, CARE = "The local stack", "Calls", "Single processes", "Set-up and care"
 CONSULTATIONS = "Consultations"
+TEXTS = "Text services"
 
 
 @app.callback()
@@ -71,6 +73,7 @@ for command, panel in (
     (demo.demo, STACK),
     (submit.submit, CALLS),
     (clients.bound_key, CALLS),
+    (sentiment.sentiment, TEXTS),
     (queues.queues, CONSULTATIONS),
     (receiver.callback_receiver, CONSULTATIONS),
     (processes.api, PROCESSES),

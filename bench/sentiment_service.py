@@ -1,0 +1,163 @@
+"""What batches across requests and the cache are worth: `python -m bench.sentiment_service [--seconds 10]`.
+
+Servers, API and a worker of the configured sentiment model are real processes of this measurement's own.
+- 32 clients at once, each with one text at a time that nobody sent before: batches of 4 to 32 against one
+  text at a time, in turns, the worker started anew for each;
+- one client: a text for the first time, and again, by the answer's own clock and by the client's.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count, cycle
+from urllib.parse import urlsplit
+
+from bench.orchestration import spread
+from bench.stack import BareStack, bare_stack
+from callytics.model_files.sentiment.lines import read_lines
+from tests.support.stack import spawn, wait_ready
+
+CLIENTS = 32
+ROUNDS = 3
+WAYS: Mapping[str, Mapping[str, str]] = {
+    "batches of 4 to 32": {},
+    "one text at a time": {
+        "CALLYTICS_SENTIMENT__MIN_BATCH": "1",
+        "CALLYTICS_SENTIMENT__MAX_BATCH": "1",
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    per_second: float
+    p50_ms: float
+    p95_ms: float
+
+
+class Client:
+    """One connection. The lightest that the standard library has: it shares the cores with what it asks."""
+
+    def __init__(self, stack: BareStack) -> None:
+        self._http = http.client.HTTPConnection(urlsplit(stack.url).netloc, timeout=30)
+        self._headers = {"Content-Type": "application/json", "X-Bound-Key": stack.make_key()}
+
+    def ask(self, text: str) -> tuple[float, float, str]:
+        """Milliseconds by this clock and by the answer's, and the answer's X-Cache."""
+        started = time.perf_counter()
+        self._http.request(
+            "POST", "/api/v1/sentiment/analyze", json.dumps({"text": text}), self._headers
+        )
+        response = self._http.getresponse()
+        answer = json.loads(response.read())
+        taken_ms = 1000 * (time.perf_counter() - started)
+        assert answer["status"] == "success", answer
+        return taken_ms, answer["data"]["processing_time_ms"], response.headers["X-Cache"]
+
+
+def texts() -> Iterator[str]:
+    """Real lines, each made another one by its number."""
+    lines = cycle([line.text for line in read_lines("train")])
+    return (f"{line} {number}" for line, number in zip(lines, count(), strict=False))
+
+
+@contextmanager
+def worker(stack: BareStack, settings: Mapping[str, str]) -> Iterator[None]:
+    os.environ.update(settings)
+    with spawn("workers", "--queues", "sentiment") as process:
+        for name in settings:
+            del os.environ[name]
+        wait_ready(stack.sessions, process)
+        yield
+        process.terminate()
+        process.wait()
+
+
+def load(stack: BareStack, seconds: float, new: Iterator[str]) -> Load:
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        ends_at = time.perf_counter() + seconds
+        taken = [
+            one
+            for found in pool.map(lambda _: _keep_asking(stack, ends_at, new), range(CLIENTS))
+            for one in found
+        ]
+    ordered = sorted(taken)
+    return Load(
+        per_second=len(taken) / seconds,
+        p50_ms=statistics.median(ordered),
+        p95_ms=ordered[int(len(ordered) * 0.95)],
+    )
+
+
+def _keep_asking(stack: BareStack, ends_at: float, new: Iterator[str]) -> Sequence[float]:
+    client, taken = Client(stack), []
+    while time.perf_counter() < ends_at:
+        taken.append(client.ask(next(new))[0])
+    return taken
+
+
+def batches(stack: BareStack, seconds: float, new: Iterator[str]) -> None:
+    found: dict[str, list[Load]] = {name: [] for name in WAYS}
+    for _ in range(ROUNDS):
+        for name, settings in WAYS.items():
+            with worker(stack, settings):
+                load(stack, 1, new)  # all is warm from here on
+                found[name].append(load(stack, seconds, new))
+    for name, loads in found.items():
+        print(
+            f"{CLIENTS} clients, {name:20} "
+            f"{_middle([one.per_second for one in loads])} texts/s, "
+            f"p50 {_middle([one.p50_ms for one in loads])} ms, "
+            f"p95 {_middle([one.p95_ms for one in loads])} ms"
+        )
+    together, alone = found.values()
+    ratios = [a.per_second / b.per_second for a, b in zip(together, alone, strict=True)]
+    later = [a.p95_ms - b.p95_ms for a, b in zip(together, alone, strict=True)]
+    print(
+        f"throughput, batches / one at a time {_middle(ratios, 2)}; p95 later by {_middle(later)} ms"
+    )
+
+
+def cache(stack: BareStack, new: Iterator[str]) -> None:
+    client = Client(stack)
+    taken: dict[str, list[tuple[float, float]]] = {"MISS": [], "HIT": []}
+    for _ in range(220):
+        text = next(new)
+        for expected, times in taken.items():
+            own_ms, answer_ms, state = client.ask(text)
+            assert state == expected
+            times.append((own_ms, answer_ms))
+    medians = {}
+    for place, clock in enumerate(("client's clock", "answer's clock")):
+        for state, times in taken.items():
+            values = [one[place] for one in times[20:]]
+            medians[state] = statistics.median(values)
+            print(f"one client, {state:4} by the {clock}  {spread(values)}")
+        print(f"  a miss takes {medians['MISS'] / medians['HIT']:.1f} times as long as a hit")
+
+
+def _middle(values: Sequence[float], digits: int = 0) -> str:
+    middle, lowest, highest = statistics.median(values), min(values), max(values)
+    return f"{middle:.{digits}f} ({lowest:.{digits}f} to {highest:.{digits}f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10)
+    seconds = parser.parse_args().seconds
+    new = texts()
+    with bare_stack() as stack:
+        batches(stack, seconds, new)
+        with worker(stack, {}):
+            cache(stack, new)
+
+
+if __name__ == "__main__":
+    main()
