@@ -68,11 +68,7 @@ class Serving:
 
 def serving(session: Session) -> Sequence[Serving]:
     """The models that workers are ready to judge with; while one replaces another, both."""
-    said = (
-        worker.models.get(Stage.SENTIMENT.value, {})
-        for worker in Heartbeats(session).fresh()
-        if Queue.SENTIMENT.value in worker.queues
-    )
+    said = Heartbeats(session).models_of(Queue.SENTIMENT.value, Stage.SENTIMENT.value)
     found = {
         model["fingerprint"]: Serving(
             name=model["model"],
