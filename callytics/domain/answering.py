@@ -151,8 +151,17 @@ def _given(kind: AnswerKind, keys: frozenset[str], text: str) -> tuple[int, int]
         return next((word.span() for word in words), None)
     if found := _GIVES[kind].search(text):
         return found.span()
-    numbers = unsaid_numbers(text, "") if kind in {AnswerKind.FIGURE, AnswerKind.TIME} else ()
-    return next(((at := text.index(one), at + len(one)) for one in numbers), None)
+    return next(_numbers(kind, text), None)
+
+
+def _numbers(kind: AnswerKind, text: str) -> Iterator[tuple[int, int]]:
+    """The numbers that tell a figure, or those that tell a time."""
+    if kind in {AnswerKind.FIGURE, AnswerKind.TIME}:
+        for number in unsaid_numbers(text, ""):
+            start = text.index(number)
+            end = start + len(number)
+            if kind is AnswerKind.FIGURE or _TIME_UNIT.match(text, end):
+                yield start, end
 
 
 def _kind(question: str) -> AnswerKind:
@@ -162,7 +171,8 @@ def _kind(question: str) -> AnswerKind:
 
 def _keys(question: str) -> frozenset[str]:
     """What the question's content words are known again by."""
-    return frozenset(map(_key, content_words(question))) - _LIGHT
+    words = (word for word in content_words(question) if len(word) > 1)
+    return frozenset(map(_key, words)) - _LIGHT
 
 
 def _key(word: str) -> str:
@@ -221,6 +231,9 @@ _GIVES: Mapping[AnswerKind, re.Pattern[str]] = {
         r"|\byou (?:can|need to|have to)\b",
     }.items()
 }
+_TIME_UNIT = re.compile(
+    r"\s?(?:시|분|일|주|개월|달|년|월|영업일|:|(?:minute|hour|day|week|month)s?\b)", re.IGNORECASE
+)
 _SAYS_YES_OR_NO = re.compile(r"(?:네|예|아니[요오]|아뇨|yes|no)\b", re.IGNORECASE)
 _PROMISES = re.compile(
     r"(?:(?:확인|조회|파악|문의|전달|검토)(?:을|해|하고|하여|한)?|알아)\s?(?:[가-힣]+\s){0,2}"
@@ -240,6 +253,7 @@ _LIGHT_WORDS = """
     것인가요 가능한가요 언제 언제쯤 어디 얼마 얼마나 며칠 어떻게 어떤 무슨 무엇 뭐예요 뭔가요 누구 누가
     어느 이거 그거 저거 이것 그것 여기 거기 저기 이번 이번에 지금 그럼 그러면 그리고 혹시 제가 저는 저희
     우리 그게 이게 그건 이건 근데 그런 이런 이렇게 그렇게 정도 대해 혹은 아니면 어째서 그런데 그래서
+    그래요 정말 진짜 여보세요 맞아요
     please could would does have know this that your some when where there here what just
 """
 """Words of questions that carry no matter."""
