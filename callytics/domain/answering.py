@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from callytics.domain.numerals import unsaid_numbers
+from callytics.domain.punctuation import end_mark
 from callytics.domain.speech_level import Level, level_of
 from callytics.domain.summary_checks import content_words
 from callytics.domain.transcript import Place, Role, Turn
@@ -83,10 +84,15 @@ def _asked(turn: Turn) -> Iterator[tuple[int, str]]:
 
 def _asks(text: str) -> bool:
     return (
-        text.rstrip().endswith(("?", "？"))
+        _is_question(text)
         and not _RHETORICAL.search(text)
         and (len(text.split()) > 1 or bool(_keys(text)) or _kind(text) is not AnswerKind.YES_NO)
     )
+
+
+def _is_question(text: str) -> bool:
+    """By its mark, or by its form where the recogniser ended it with a full stop."""
+    return text.endswith(("?", "？")) or end_mark(text.rstrip(" .。")) == "?"
 
 
 def _replies(following: Sequence[Turn]) -> Sequence[_Reply]:
@@ -130,7 +136,7 @@ def _outcome(
     asks: AnswerKind, keys: frozenset[str], replies: Sequence[_Reply]
 ) -> tuple[AnswerOutcome, AnswerKind | None, Place | None]:
     """By the first sentence that answers, else by the first promise, else by a mere yes or no."""
-    telling = [one for one in replies if not (_bare(one.text) or _STALLS.search(one.text))]
+    telling = [one for one in replies if not (_bare(one.text) or _stalls(one.text))]
     for reply in telling:
         for given in dict.fromkeys((asks, AnswerKind.WORD)):
             if not _PROMISES.search(reply.text) and (span := _given(given, keys, reply.text)):
@@ -142,6 +148,11 @@ def _outcome(
         if asks is AnswerKind.YES_NO and (found := _SAYS_YES_OR_NO.match(reply.text)):
             return AnswerOutcome.ANSWERED, asks, reply.place(*found.span())
     return AnswerOutcome.UNANSWERED, None, None
+
+
+def _stalls(text: str) -> bool:
+    """Whether it asks back or wins time."""
+    return _is_question(text) or bool(_WINS_TIME.search(text))
 
 
 def _given(kind: AnswerKind, keys: frozenset[str], text: str) -> tuple[int, int] | None:
@@ -242,11 +253,9 @@ _PROMISES = re.compile(
     r"|\b(?:i'll|i will|let me) (?:check|find out|look into|get back|call you)\b",
     re.IGNORECASE,
 )
-_STALLS = re.compile(
-    r"[?？]\s*$|잠시|기다려|알겠(?:습니다|어요)[.!\s]*$|\b(?:one moment|hold on)\b", re.IGNORECASE
+_WINS_TIME = re.compile(
+    r"잠시|기다려|알겠(?:습니다|어요)[.!\s]*$|\b(?:one moment|hold on)\b", re.IGNORECASE
 )
-"""Asks back, or wins time."""
-
 _LIGHT_WORDS = """
     있나요 있을까요 있는지 있어요 있습니까 없나요 없어요 되나요 되는 되죠 될까요 돼요 하나요 하면 하는
     하려고 해야 할까요 해요 했는데 주실 주나요 주세요 주시 줄까 드려 싶은데 싶어요 건가요 거예요

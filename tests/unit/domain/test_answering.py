@@ -155,6 +155,12 @@ def test_doubt_and_anger_are_no_questions(said: str) -> None:
     assert asked(f"c: {said}\na: 죄송합니다.") == []
 
 
+def test_a_question_is_one_by_its_form_too() -> None:
+    [(found, _)] = asked("c: 이번 달 요금은 할인해 주실 수 있나요.\na: 네, 할인해 드리겠습니다.")
+    assert found.outcome is AnswerOutcome.ANSWERED
+    assert asked("c: 알겠습니다.\na: 감사합니다.") == []
+
+
 def test_the_agents_questions_are_not_counted() -> None:
     assert asked("a: 무엇을 도와드릴까요?\nc: 요금이 궁금해서요.") == []
 
