@@ -76,8 +76,58 @@ RESULT: dict[str, Any] = {
             "sentiment": {"label": "positive", "score": 0.68},
         }
     ],
-    "sentiment": {"label": "neutral", "score": 0.71},
+    "sentiment": {
+        "label": "neutral",
+        "score": 0.71,
+        "words": {
+            "positive": [
+                {
+                    "word": "감사하다",
+                    "count": 1,
+                    "occurrences": [{"turn": 8, "sentence": 1, "start": 0, "end": 5}],
+                }
+            ],
+            "negative": [],
+        },
+    },
     "metrics": {"silence_s": 7.2},
+    "communication": {
+        "politeness": {"score": 1.0, "reason": None, "sentences": 9, "polite": 9, "evidence": []},
+        "empathy": {
+            "score": None,
+            "reason": "nothing_to_judge",
+            "complaints": 0,
+            "acknowledged": 0,
+            "evidence": [],
+        },
+        "interruptions": {
+            "score": 0.8,
+            "reason": None,
+            "by_agent": 1,
+            "by_customer": 0,
+            "by_agent_per_minute": 2.4,
+            "by_customer_per_minute": 0.0,
+            "evidence": [{"by": "agent", "at_s": 21.6, "turn": 4}],
+        },
+        "answering": {
+            "score": 1.0,
+            "reason": None,
+            "questions": 1,
+            "answered": 1,
+            "promised": 0,
+            "unanswered": 0,
+            "evidence": [
+                {
+                    "turn": 1,
+                    "sentence": 0,
+                    "asks": "time",
+                    "outcome": "answered",
+                    "answered_by": "time",
+                    "answer": {"turn": 2, "sentence": 0, "start": 3, "end": 5},
+                }
+            ],
+        },
+    },
     "summary": {
         "text": "고객이 사업자 등록 절차를 문의하여 필요 서류와 방법을 안내함",
         "model": "qwen3-4b",

@@ -97,7 +97,7 @@ def show(
     api_url: ApiUrl = None,
     client: AsClient = None,
 ) -> None:
-    """Show one call: transcript, sentiment, metrics, summary, stages."""
+    """Show one call: transcript, sentiment and its words, metrics, communication, summary, stages."""
     from callytics.cli.api import connect
 
     with connect(api_url, client) as api:

@@ -63,6 +63,11 @@ def _body(call: Mapping[str, Any]) -> Iterator["RenderableType"]:
     if call.get("sentiment") or call.get("metrics"):
         yield _figures(call.get("sentiment") or {}, call.get("metrics") or {})
         yield ""
+    if call.get("communication"):
+        yield _communication(call["communication"])
+        yield ""
+    if words := (call.get("sentiment") or {}).get("words"):
+        yield from _words(words)
     if call.get("stages"):
         yield _stages(call["stages"])
         yield ""
@@ -153,6 +158,58 @@ FIGURES: tuple[tuple[str, Figure, Figure], ...] = (
     ("overlap", lambda c: _share(c, "overlap_s", "overlap_share"), _nothing),
 )
 """Label, and what is shown of the call and of each role (callytics/domain/metrics.py)."""
+
+
+COMMUNICATION: tuple[tuple[str, Figure], ...] = (
+    ("politeness", lambda f: f"{f['polite']} of {f['sentences']} sentences have a polite ending"),
+    ("empathy", lambda f: f"{f['acknowledged']} of {f['complaints']} complaints acknowledged"),
+    (
+        "interruptions",
+        lambda f: (
+            f"agent {f['by_agent']} ({f['by_agent_per_minute']:.1f} a minute), "
+            f"customer {f['by_customer']} ({f['by_customer_per_minute']:.1f} a minute)"
+        ),
+    ),
+    (
+        "answering",
+        lambda f: (
+            f"{f['answered']} of {f['questions']} questions answered, {f['promised']} promised"
+        ),
+    ),
+)
+"""Name of the figure, and the counts it comes from (callytics/domain/communication.py)."""
+
+NO_SCORE: Mapping[str, str] = {
+    "roles_unknown": "who is agent and who customer is not known",
+    "no_sentences": "not punctuated",
+    "no_sentiment": "sentiment not judged",
+    "nothing_to_judge": "nothing to judge",
+}
+
+
+def _communication(figures: Mapping[str, Any]) -> "Table":
+    table = _table("communication", "score", "")
+    for name, counts in COMMUNICATION:
+        figure = figures[name]
+        if figure["score"] is None:
+            table.add_row(name, "", colored(NO_SCORE[figure["reason"]], "dim"))
+        else:
+            table.add_row(name, f"{figure['score']:.0%}", counts(figure))
+    return table
+
+
+def _words(words: Mapping[str, Any]) -> Iterator["RenderableType"]:
+    """The words of either kind that were said most."""
+    from rich.text import Text
+
+    for kind in ("positive", "negative"):
+        if found := words[kind][:MOST_WORDS]:
+            said = ", ".join(f"{one['word']} {one['count']}" for one in found)
+            yield Text.assemble(f"{kind} words: ", (said, MOOD_STYLES[kind]))
+    yield ""
+
+
+MOST_WORDS = 8
 
 
 def _stages(stages: list[Mapping[str, Any]]) -> "Table":

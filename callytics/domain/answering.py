@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from callytics.domain.numerals import unsaid_numbers
+from callytics.domain.punctuation import end_mark
 from callytics.domain.speech_level import Level, level_of
 from callytics.domain.summary_checks import content_words
 from callytics.domain.transcript import Place, Role, Turn
@@ -83,10 +84,15 @@ def _asked(turn: Turn) -> Iterator[tuple[int, str]]:
 
 def _asks(text: str) -> bool:
     return (
-        text.rstrip().endswith(("?", "？"))
+        _is_question(text)
         and not _RHETORICAL.search(text)
         and (len(text.split()) > 1 or bool(_keys(text)) or _kind(text) is not AnswerKind.YES_NO)
     )
+
+
+def _is_question(text: str) -> bool:
+    """By its mark, or by its form where the recogniser ended it with a full stop."""
+    return text.endswith(("?", "？")) or end_mark(text.rstrip(" .。")) == "?"
 
 
 def _replies(following: Sequence[Turn]) -> Sequence[_Reply]:
@@ -130,7 +136,7 @@ def _outcome(
     asks: AnswerKind, keys: frozenset[str], replies: Sequence[_Reply]
 ) -> tuple[AnswerOutcome, AnswerKind | None, Place | None]:
     """By the first sentence that answers, else by the first promise, else by a mere yes or no."""
-    telling = [one for one in replies if not (_bare(one.text) or _STALLS.search(one.text))]
+    telling = [one for one in replies if not (_bare(one.text) or _stalls(one.text))]
     for reply in telling:
         for given in dict.fromkeys((asks, AnswerKind.WORD)):
             if not _PROMISES.search(reply.text) and (span := _given(given, keys, reply.text)):
@@ -144,6 +150,11 @@ def _outcome(
     return AnswerOutcome.UNANSWERED, None, None
 
 
+def _stalls(text: str) -> bool:
+    """Whether it asks back or wins time."""
+    return _is_question(text) or bool(_WINS_TIME.search(text))
+
+
 def _given(kind: AnswerKind, keys: frozenset[str], text: str) -> tuple[int, int] | None:
     """Where `text` gives an answer of this kind (characters)."""
     if kind is AnswerKind.WORD:
@@ -151,8 +162,17 @@ def _given(kind: AnswerKind, keys: frozenset[str], text: str) -> tuple[int, int]
         return next((word.span() for word in words), None)
     if found := _GIVES[kind].search(text):
         return found.span()
-    numbers = unsaid_numbers(text, "") if kind in {AnswerKind.FIGURE, AnswerKind.TIME} else ()
-    return next(((at := text.index(one), at + len(one)) for one in numbers), None)
+    return next(_numbers(kind, text), None)
+
+
+def _numbers(kind: AnswerKind, text: str) -> Iterator[tuple[int, int]]:
+    """The numbers that tell a figure, or those that tell a time."""
+    if kind in {AnswerKind.FIGURE, AnswerKind.TIME}:
+        for number in unsaid_numbers(text, ""):
+            start = text.index(number)
+            end = start + len(number)
+            if kind is AnswerKind.FIGURE or _TIME_UNIT.match(text, end):
+                yield start, end
 
 
 def _kind(question: str) -> AnswerKind:
@@ -162,7 +182,8 @@ def _kind(question: str) -> AnswerKind:
 
 def _keys(question: str) -> frozenset[str]:
     """What the question's content words are known again by."""
-    return frozenset(map(_key, content_words(question))) - _LIGHT
+    words = (word for word in content_words(question) if len(word) > 1)
+    return frozenset(map(_key, words)) - _LIGHT
 
 
 def _key(word: str) -> str:
@@ -221,6 +242,9 @@ _GIVES: Mapping[AnswerKind, re.Pattern[str]] = {
         r"|\byou (?:can|need to|have to)\b",
     }.items()
 }
+_TIME_UNIT = re.compile(
+    r"\s?(?:시|분|일|주|개월|달|년|월|영업일|:|(?:minute|hour|day|week|month)s?\b)", re.IGNORECASE
+)
 _SAYS_YES_OR_NO = re.compile(r"(?:네|예|아니[요오]|아뇨|yes|no)\b", re.IGNORECASE)
 _PROMISES = re.compile(
     r"(?:(?:확인|조회|파악|문의|전달|검토)(?:을|해|하고|하여|한)?|알아)\s?(?:[가-힣]+\s){0,2}"
@@ -229,17 +253,16 @@ _PROMISES = re.compile(
     r"|\b(?:i'll|i will|let me) (?:check|find out|look into|get back|call you)\b",
     re.IGNORECASE,
 )
-_STALLS = re.compile(
-    r"[?？]\s*$|잠시|기다려|알겠(?:습니다|어요)[.!\s]*$|\b(?:one moment|hold on)\b", re.IGNORECASE
+_WINS_TIME = re.compile(
+    r"잠시|기다려|알겠(?:습니다|어요)[.!\s]*$|\b(?:one moment|hold on)\b", re.IGNORECASE
 )
-"""Asks back, or wins time."""
-
 _LIGHT_WORDS = """
     있나요 있을까요 있는지 있어요 있습니까 없나요 없어요 되나요 되는 되죠 될까요 돼요 하나요 하면 하는
     하려고 해야 할까요 해요 했는데 주실 주나요 주세요 주시 줄까 드려 싶은데 싶어요 건가요 거예요
     것인가요 가능한가요 언제 언제쯤 어디 얼마 얼마나 며칠 어떻게 어떤 무슨 무엇 뭐예요 뭔가요 누구 누가
     어느 이거 그거 저거 이것 그것 여기 거기 저기 이번 이번에 지금 그럼 그러면 그리고 혹시 제가 저는 저희
     우리 그게 이게 그건 이건 근데 그런 이런 이렇게 그렇게 정도 대해 혹은 아니면 어째서 그런데 그래서
+    그래요 정말 진짜 여보세요 맞아요
     please could would does have know this that your some when where there here what just
 """
 """Words of questions that carry no matter."""

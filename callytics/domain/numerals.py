@@ -13,6 +13,9 @@ _UNIT = (
     "|배|등|점|인|박|매|편|세트|상자|조|째|차례|단계|영업일"
 )
 
+_LONGEST_SPOKEN = 16
+"""Digits; Korean has no everyday word for a number that is longer."""
+
 _FIGURE = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s?([천만억]?)")
 _GROUPING = re.compile(r"(?<=\d),(?=\d)")
 _END = rf"(?=\s?(?:{_UNIT})|[^가-힣]|$)"
@@ -51,7 +54,8 @@ def _said(digits: str, scale: str, said: str, joined: str) -> bool:
     figure = digits.replace(",", "")
     if re.search(rf"(?<!\d){re.escape(figure)}(?!\d)", said):
         return True
-    return "." not in figure and any(re.search(form, joined) for form in _forms(int(figure), scale))
+    spoken = "." not in figure and len(figure) <= _LONGEST_SPOKEN
+    return spoken and any(re.search(form, joined) for form in _forms(int(figure), scale))
 
 
 def _forms(number: int, scale: str) -> Iterator[str]:

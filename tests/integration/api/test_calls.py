@@ -40,8 +40,8 @@ class TestShow:
 
         assert list(call) == [
             *("call_id", "consultation_id", "status", "duration_s", "language", "channels"),
-            *("turns", "sentiment", "metrics", "summary", "stages", "created_at", "completed_at"),
-            *("priority", "metadata", "analysis"),
+            *("turns", "sentiment", "metrics", "communication", "summary", "stages"),
+            *("created_at", "completed_at", "priority", "metadata", "analysis"),
         ]
         assert call["call_id"] == call_id
         assert call["consultation_id"] == "CL-1"
@@ -70,6 +70,7 @@ class TestShow:
         }
         assert call["sentiment"]["by_role"]["agent"]["label"] == "positive"
         assert call["metrics"]["roles"]["agent"]["turns"] == 1
+        assert call["communication"]["interruptions"]["score"] == 1.0
         times = [datetime.fromisoformat(call[name]) for name in ("created_at", "completed_at")]
         assert times == sorted(times)
 

@@ -41,6 +41,30 @@ CALL: dict[str, Any] = {
         "label": "neutral",
         "score": 0.5,
         "by_role": {"agent": {"label": "positive", "score": 0.8}},
+        "words": {
+            "positive": [{"word": "감사하다", "count": 2, "occurrences": []}],
+            "negative": [],
+        },
+    },
+    "communication": {
+        "politeness": {"score": 0.75, "reason": None, "sentences": 4, "polite": 3},
+        "empathy": {"score": None, "reason": "nothing_to_judge"},
+        "interruptions": {
+            "score": 1.0,
+            "reason": None,
+            "by_agent": 0,
+            "by_customer": 2,
+            "by_agent_per_minute": 0.0,
+            "by_customer_per_minute": 3.64,
+        },
+        "answering": {
+            "score": 0.5,
+            "reason": None,
+            "questions": 2,
+            "answered": 1,
+            "promised": 1,
+            "unanswered": 0,
+        },
     },
     "metrics": {
         "duration_s": 71.4,
@@ -107,6 +131,12 @@ def test_a_report_in_a_pipe_says_everything_without_a_colour(
         "0.6 s (1%)",
         "neutral 0.50",
         "whisper-base",
+        "75%",
+        "3 of 4 sentences have a polite ending",
+        "nothing to judge",
+        "agent 0 (0.0 a minute), customer 2 (3.6 a minute)",
+        "1 of 2 questions answered, 1 promised",
+        "positive words: 감사하다 2",
     ):
         assert expected in text
 
@@ -122,6 +152,7 @@ def test_a_call_that_has_just_begun_is_shown_too(capsys: pytest.CaptureFixture[s
         "turns": [],
         "sentiment": None,
         "metrics": None,
+        "communication": None,
         "summary": None,
         "stages": [{"name": "preprocess", "status": "queued", "attempts": 0}],
     }

@@ -62,6 +62,12 @@ def test_an_interruption_begins_inside_anothers_speech_and_outlasts_it(
     assert roles[Role.CUSTOMER].interruptions == by_customer
 
 
+def test_interruptions_say_when_they_began() -> None:
+    found = measured(segments(a=[(0, 10), (20, 30)], b=[(8, 18), (28, 40)])).roles
+    assert found[Role.CUSTOMER].interruptions_at_s == (8, 28)
+    assert found[Role.AGENT].interruptions_at_s == ()
+
+
 def test_speed_is_by_talk_time() -> None:
     found = measured(
         segments(a=[(0, 30)]),

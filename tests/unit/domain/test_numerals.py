@@ -98,3 +98,9 @@ def test_every_figure_is_found_as_it_is_spoken(number: int) -> None:
 @given(st.text(), st.text())
 def test_any_text_is_taken(text: str, conversation: str) -> None:
     unsaid_numbers(text, conversation)
+
+
+def test_a_figure_that_nobody_could_say_is_compared_as_it_stands() -> None:
+    figure = "1" * 5000
+    assert unsaid_numbers(figure, "네") == (figure,)
+    assert unsaid_numbers(figure, f"번호는 {figure}") == ()
