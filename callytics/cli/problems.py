@@ -4,6 +4,7 @@ from enum import IntEnum
 from typing import Any
 
 from callytics.errors import (
+    ApiKeyNotFoundError,
     BatchNotFoundError,
     CallNotFoundError,
     CallyticsError,
@@ -37,6 +38,7 @@ EPILOG = (
 
 _BY_STATUS = {401: ExitCode.REFUSED, 403: ExitCode.REFUSED, 404: ExitCode.NOT_FOUND}
 _BY_ERROR = {
+    ApiKeyNotFoundError: ExitCode.NOT_FOUND,
     BatchNotFoundError: ExitCode.NOT_FOUND,
     CallNotFoundError: ExitCode.NOT_FOUND,
     ClientNotFoundError: ExitCode.NOT_FOUND,
