@@ -208,6 +208,45 @@ class AudioUrlForbiddenError(UnusableAudioError):
     code = "audio_url_forbidden"
 
 
+# --- images ------------------------------------------------------------------------------------
+
+
+class ImageTooLargeError(CallyticsError):
+    """The image is larger than this server takes: send a smaller one."""
+
+    code = "image_too_large"
+
+
+class UnusableImageError(CallyticsError):
+    """The image cannot be looked at; another try with the same bytes ends the same way."""
+
+    code = "unusable_image"
+
+
+class EmptyImageError(UnusableImageError):
+    """The image is empty."""
+
+    code = "image_empty"
+
+
+class NotImageError(UnusableImageError):
+    """This is no image of a kind that is taken: send JPEG, PNG, WebP, BMP or HEIC."""
+
+    code = "not_image"
+
+
+class DamagedImageError(UnusableImageError):
+    """The image is damaged or ends in the middle: send it again, whole."""
+
+    code = "image_damaged"
+
+
+class ImageTooManyPixelsError(UnusableImageError):
+    """The image has more pixels than this server decodes: send a smaller one."""
+
+    code = "image_too_many_pixels"
+
+
 # --- stages ------------------------------------------------------------------------------------
 
 

@@ -277,6 +277,14 @@ class BatchSettings(_Block):
     """Largest request, in bytes."""
 
 
+class DiagnosisSettings(_Block):
+    max_image_bytes: int = Field(default=20 * 2**20, ge=1)
+    """Largest image taken, in bytes."""
+
+    max_pixels: int = Field(default=50_000_000, ge=1)
+    """Most pixels of an image that is decoded; one of so many takes up to 400 MB for a moment."""
+
+
 class CallbackSettings(_Block):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Hosts that may be called back by plain http, or at a private or loopback address, comma-separated."""
@@ -460,6 +468,7 @@ class Settings(BaseSettings):
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
     quick_summary: QuickSummarySettings = Field(default_factory=QuickSummarySettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
+    diagnosis: DiagnosisSettings = Field(default_factory=DiagnosisSettings)
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
     client: ClientSettings = Field(default_factory=ClientSettings)
