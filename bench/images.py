@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pi_heif
 from PIL import Image, ImageFilter
 
 from callytics.adapters.images import optimise
@@ -58,9 +57,7 @@ def files() -> Iterator[tuple[str, bytes]]:
     yield "JPEG, progressive", _saved(picture, "JPEG", quality=92, exif=exif, progressive=True)
     if util.find_spec("pillow_heif"):
         import_module("pillow_heif").register_heif_opener()
-        content = _saved(picture, "HEIF", quality=60)
-        pi_heif.register_heif_opener()  # to be read by what the product reads with
-        yield "HEIC", content
+        yield "HEIC", _saved(picture, "HEIF", quality=60)
     yield "WebP", _saved(picture, "WEBP", quality=85, method=2)
     # A screenshot of a photo: PNGs of a sensor's noise would be 30 MB.
     yield "PNG", _saved(picture.filter(ImageFilter.GaussianBlur(3)), "PNG", compress_level=6)

@@ -2,10 +2,10 @@
 
 import io
 
-import pi_heif
 import structlog
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from callytics.adapters import heic
 from callytics.domain.image import PlainImage
 from callytics.errors import (
     CallyticsError,
@@ -24,13 +24,14 @@ BOX = (512, 512)
 
 QUALITY = 70
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "HEIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+
+_DOUBLE_JPEG = "MPO"
+"""What Pillow calls the JPEGs of telephones that have a second picture behind the first."""
 
 _WIDE_GREY = frozenset({"I", "I;16", "I;16B", "I;16L"})
 """Modes of 16 bit: Pillow cuts off what is above 255 instead of scaling it."""
 
-# Of a HEIC file only the picture itself is wanted.
-pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 # Pixels are counted below, against the setting, and before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -47,13 +48,7 @@ def optimise(content: bytes, settings: DiagnosisSettings) -> PlainImage:
     if len(content) > settings.max_image_bytes:
         raise ImageTooLargeError(max_bytes=settings.max_image_bytes)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as source:
-            width, height = source.size
-            if width * height > settings.max_pixels:
-                raise ImageTooManyPixelsError(max_pixels=settings.max_pixels)
-            small = _small(source)
-            file = io.BytesIO()
-            small.save(file, "JPEG", quality=QUALITY, optimize=True)
+        return _optimised(content, settings.max_pixels)
     except CallyticsError:
         raise
     except UnidentifiedImageError as error:
@@ -62,15 +57,28 @@ def optimise(content: bytes, settings: DiagnosisSettings) -> PlainImage:
         # Decoders raise whatever the bytes lead them to: OSError, SyntaxError, KeyError, struct.error...
         log.info("image_not_decoded", error=type(error).__name__)
         raise DamagedImageError from error
+
+
+def _optimised(content: bytes, max_pixels: int) -> PlainImage:
+    if heic.is_container(content):
+        source, size = heic.read(content, box=BOX, max_pixels=max_pixels)
+        kind = "HEIC"
+    else:
+        source = Image.open(io.BytesIO(content), formats=FORMATS)
+        size = source.size
+        kind = "JPEG" if source.format == _DOUBLE_JPEG else str(source.format)
+    if size[0] * size[1] > max_pixels:
+        raise ImageTooManyPixelsError(max_pixels=max_pixels)
+    small, file = _small(source), io.BytesIO()
+    small.save(file, "JPEG", quality=QUALITY, optimize=True)
     return PlainImage(
         jpeg=file.getvalue(),
         width=small.width,
         height=small.height,
-        # Phones write JPEGs with a second picture behind the first (MPO).
-        source_format="JPEG" if source.format == "MPO" else str(source.format),
+        source_format=kind,
         source_bytes=len(content),
-        source_width=width,
-        source_height=height,
+        source_width=size[0],
+        source_height=size[1],
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class PlainImage:
     """A JPEG without metadata, upright and in sRGB, of `width` by `height` pixels.
 
-    `source_format` is what was sent: JPEG, PNG, WEBP, BMP or HEIF; `source_bytes` is how large that was.
+    `source_format` is what was sent: JPEG, PNG, WEBP, BMP or HEIC; `source_bytes` is how large that was.
     """
 
     jpeg: bytes = field(repr=False)
