@@ -10,7 +10,16 @@ from fastapi_offline import FastAPIOffline
 from api import errors, openapi
 from api.context import ApiContext, make_context
 from api.middleware import RequestFrame
-from api.routers import batch_files, batches, calls, consultation, deliveries, health, synchronous
+from api.routers import (
+    batch_files,
+    batches,
+    calls,
+    consultation,
+    deliveries,
+    diagnosis,
+    health,
+    synchronous,
+)
 from callytics import __version__
 from callytics.logs import configure
 from callytics.settings import get_settings
@@ -36,7 +45,16 @@ def make_app(context: ApiContext) -> FastAPI:
     app.state.context = context
     app.add_middleware(RequestFrame, metrics=context.metrics)
     errors.install(app)
-    for resource in (calls, consultation, batches, batch_files, deliveries, synchronous, health):
+    for resource in (
+        calls,
+        consultation,
+        batches,
+        batch_files,
+        deliveries,
+        diagnosis,
+        synchronous,
+        health,
+    ):
         app.include_router(resource.router)
     openapi.install(app)
     return app

@@ -247,6 +247,39 @@ class ImageTooManyPixelsError(UnusableImageError):
     code = "image_too_many_pixels"
 
 
+# --- diagnoses ---------------------------------------------------------------------------------
+
+
+class ImageDiagnosisOffError(CallyticsError):
+    """No model here looks at images: send a text, or set CALLYTICS_MODELS__DIAGNOSIS_IMAGE__SERVER to one."""
+
+    code = "image_diagnosis_off"
+
+
+class DiagnosisEmptyError(InvalidRequestError):
+    """There is nothing to judge: send an `image`, a `text` that says something, or both."""
+
+    code = "diagnosis_empty"
+
+
+class DiagnosisTextTooLongError(InvalidRequestError):
+    """The description is longer than this server takes: say what matters."""
+
+    code = "diagnosis_text_too_long"
+
+
+class DiagnosisNotFoundError(CallyticsError):
+    """There is no diagnosis with this id; they are kept for a day."""
+
+    code = "diagnosis_not_found"
+
+
+class DiagnosisTimedOutError(CallyticsError):
+    """No answer came within the time that a diagnosis may take: send it again."""
+
+    code = "diagnosis_timed_out"
+
+
 # --- stages ------------------------------------------------------------------------------------
 
 
