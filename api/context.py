@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from anyio import CapacityLimiter
 from cryptography.fernet import MultiFernet
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -29,6 +30,10 @@ PUBLISH_RETRIES = 2
 """A client waits for the answer; what is not sent now the sweeper sends."""
 
 
+DECODERS = 2
+"""Images decoded at once: each may take hundreds of megabytes (CALLYTICS_DIAGNOSIS__MAX_PIXELS)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiContext:
     settings: Settings
@@ -44,6 +49,7 @@ class ApiContext:
     sentiments: Sentiments
     watch: ChangeWatch
     metrics: Metrics
+    decoding: CapacityLimiter
 
 
 def make_context(settings: Settings) -> ApiContext:
@@ -65,6 +71,7 @@ def make_context(settings: Settings) -> ApiContext:
         sentiments=Sentiments(sessions, cache, settings.sentiment, tell=make_classify(celery)),
         watch=ChangeWatch(engine.url.render_as_string(hide_password=False)),
         metrics=Metrics(sessions),
+        decoding=CapacityLimiter(DECODERS),
     )
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from callytics.domain.diagnosis import Language, notice
+
 CALL_ID = "0b9a6a0e-6f0c-4f0e-9a53-0d6f1f0f7c55"
 SUBMITTED = {
     "call_id": CALL_ID,
@@ -242,6 +244,65 @@ BATCH = {
 BATCH_RERUNS: Any = {
     "failed": {"value": {"only_failed": True}},
     "all, with another model": {"value": {"only_failed": False, "model": "Qwen/Qwen3-8B"}},
+}
+
+_DIAGNOSIS_ID = "7c1f2d0e-4b8a-4f57-9a3e-0d6f1f0f7c55"
+_COMPLAINT = "3일 전부터 팔 안쪽에 붉고 가려운 발진이 생겼어요. 진물은 없고 열도 없습니다."
+DIAGNOSES: Any = {
+    "text": {"value": {"text": _COMPLAINT}},
+    "image and text": {
+        "value": {
+            "text": "이틀 전에 생긴 붉은 반점입니다.",
+            "image": "data:image/jpeg;base64,/9j/4AAQSkZJRg...",
+            "language": "ko",
+        }
+    },
+}
+DIAGNOSIS_TAKEN = {
+    "job_id": _DIAGNOSIS_ID,
+    "status": "queued",
+    "status_url": f"https://callytics.example/diagnose/jobs/{_DIAGNOSIS_ID}",
+    "cached": False,
+}
+DIAGNOSIS_JOB = {
+    "job_id": _DIAGNOSIS_ID,
+    "status": "done",
+    "kind": "image",
+    "language": "ko",
+    "result": {
+        "image_usable": True,
+        "image_reason": "밝고 초점이 맞음",
+        "findings": ["팔 안쪽의 붉은 반점", "가려움", "진물 없음"],
+        "conditions": [
+            {
+                "name": "접촉성 피부염",
+                "likelihood": "high",
+                "reason": "접히는 부위의 가려운 발진",
+            },
+            {"name": "아토피 피부염", "likelihood": "medium", "reason": "팔 안쪽, 가려움"},
+        ],
+        "urgency": "routine",
+        "urgency_reason": "열과 진물이 없음",
+        "next_steps": ["새로 쓴 세제나 화장품 중단", "보습제 바르기"],
+        "warning_signs": ["고열", "빠르게 번지는 물집", "숨참"],
+    },
+    "provider": "openai",
+    "model": "gpt-4o-mini-2024-07-18",
+    "image": {
+        "format": "HEIC",
+        "bytes_before": 2957120,
+        "width_before": 4032,
+        "height_before": 3024,
+        "bytes_after": 23610,
+        "width_after": 512,
+        "height_after": 384,
+    },
+    "processing_time": 6.412,
+    "cached": False,
+    "attempts": 1,
+    "problem": None,
+    "notice": notice(Language.KOREAN),
+    "created_at": "2025-09-13T14:02:09.310Z",
 }
 
 _FILE_ID = "file-3f1d6e0a5c964b1f9d0a4c1f2b7e8d90"

@@ -16,10 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.batches import Batches
+from callytics.db.diagnoses import Diagnoses
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.quick_summaries import QuickSummaries
 from callytics.db.stage_stats import StageStats
+from callytics.domain.stages import StageStatus
 from callytics.services.health import readiness
 from callytics.services.sentiment import Inquiry
 
@@ -128,6 +130,19 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self._diagnoses = Counter(
+            "callytics_diagnoses",
+            "Diagnoses by what they rest on (text, image) and outcome: done, or the problem's code.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self._diagnosis_seconds = Histogram(
+            "callytics_diagnosis_seconds",
+            "Seconds from the arrival of a complaint to its diagnosis.",
+            ["kind"],
+            buckets=SECONDS,
+            registry=registry,
+        )
         self._batch_size = Gauge(
             "mlm_batch_size",
             "Consultations in the batch that was closed last; 0 before the first.",
@@ -184,4 +199,8 @@ class Metrics:
         for answer in QuickSummaries(session).answered(since, until):
             self._slm_seconds.observe(answer.seconds)
             self._slm_late.inc(answer.late)
+        for diagnosis in Diagnoses(session).ended(since, until):
+            self._diagnoses.labels(diagnosis.kind.value, diagnosis.outcome).inc()
+            if diagnosis.outcome == StageStatus.DONE:
+                self._diagnosis_seconds.labels(diagnosis.kind.value).observe(diagnosis.seconds)
         self._counted_until = until

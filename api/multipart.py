@@ -46,13 +46,19 @@ _PART_ENDS = _PartEnds()
 _Event: TypeAlias = _PartBegins | bytes | _PartEnds
 
 
-async def read_form(request: Request, receive: Receive[F], form: Form[F]) -> None:
+async def read_form(
+    request: Request,
+    receive: Receive[F],
+    form: Form[F],
+    *,
+    file_fields: frozenset[str] = FILE_FIELDS,
+) -> None:
     """Fill `form`; what it holds when this raises has been received and is the caller's to drop."""
     async with aclosing(_events(request)) as events:
         async for event in events:
             if not isinstance(event, _PartBegins):
                 continue
-            if event.name in FILE_FIELDS:
+            if event.name in file_fields:
                 if form.file is not None:
                     raise InvalidRequestError("Send one file, not several.")
                 form.file = await receive(_content(events))

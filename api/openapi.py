@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from api import examples
 from api.errors import MEDIA_TYPE, problem_of, status_of
 from api.schemas.consultation import BatchAnalysisRequest, NewTurns, QuickSummaryRequest
+from api.schemas.diagnosis import DiagnosisFields, NewDiagnosis
 from api.schemas.problem import Problem
 from api.schemas.requests import NewCall, Options
 from api.schemas.sentiment import SentimentBatchRequest, SentimentRequest
@@ -55,6 +56,10 @@ TAGS = [
         "description": "Callbacks: how each one fared, and how to have it sent again.",
     },
     {
+        "name": "diagnosis",
+        "description": "What a skin lesion may be, by a photo, a description or both. No medical advice.",
+    },
+    {
         "name": "synchronous",
         "description": "The older paths: one request, answered when all is done.",
     },
@@ -67,10 +72,12 @@ READ_BY_HAND: tuple[type[BaseModel], ...] = (
     BatchAnalysisRequest,
     SentimentRequest,
     SentimentBatchRequest,
+    NewDiagnosis,
 )
 """Bodies that endpoints read by themselves, so that FastAPI does not know of them."""
 
 SCHEMAS = "#/components/schemas/"
+_REF = f"{SCHEMAS}{{model}}"
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -170,6 +177,28 @@ def submit_body() -> dict[str, Any]:
                 "application/json": {
                     "schema": {"$ref": f"{SCHEMAS}{NewCall.__name__}"},
                     "examples": examples.SUBMISSIONS,
+                },
+            },
+        }
+    }
+
+
+def diagnosis_body() -> dict[str, Any]:
+    """The body of a complaint: JSON, or a form with the photo."""
+    fields = dict(DiagnosisFields.model_json_schema(ref_template=_REF)["properties"])
+    fields["image"] = {
+        "type": "string",
+        "format": "binary",
+        "description": "The photo: JPEG, PNG, WebP, BMP or HEIC.",
+    }
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": {"type": "object", "properties": fields}},
+                "application/json": {
+                    "schema": {"$ref": f"{SCHEMAS}{NewDiagnosis.__name__}"},
+                    "examples": examples.DIAGNOSES,
                 },
             },
         }

@@ -1,5 +1,6 @@
 """From a request to a submission: the body read, the audio stored, the address checked."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from api.context import ApiContext
-from api.deps import media_type, read_json
+from api.deps import B, media_type, read_json
 from api.errors import invalid
 from api.multipart import Form, read_form
 from api.schemas.requests import NewCall, Options
@@ -142,8 +143,13 @@ def _options(form: Form[StoredAudio]) -> Options:
             raise InvalidRequestError(f"The field `{name}` may be sent once.")
         else:
             values[name] = _parsed(name, sent[0]) if name in OBJECTS else sent[0]
+    return read_fields(Options, values)
+
+
+def read_fields(model: type[B], values: Mapping[str, Any]) -> B:
+    """A form's fields as `model`; raises InvalidRequestError."""
     try:
-        return Options.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         raise invalid(
             [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]

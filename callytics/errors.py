@@ -220,6 +220,78 @@ class AudioUrlForbiddenError(UnusableAudioError):
     code = "audio_url_forbidden"
 
 
+# --- images ------------------------------------------------------------------------------------
+
+
+class ImageTooLargeError(CallyticsError):
+    """The image is larger than this server takes: send a smaller one."""
+
+    code = "image_too_large"
+
+
+class UnusableImageError(CallyticsError):
+    """The image cannot be looked at; another try with the same bytes ends the same way."""
+
+    code = "unusable_image"
+
+
+class EmptyImageError(UnusableImageError):
+    """The image is empty."""
+
+    code = "image_empty"
+
+
+class NotImageError(UnusableImageError):
+    """This is no image of a kind that is taken: send JPEG, PNG, WebP, BMP or HEIC."""
+
+    code = "not_image"
+
+
+class DamagedImageError(UnusableImageError):
+    """The image is damaged or ends in the middle: send it again, whole."""
+
+    code = "image_damaged"
+
+
+class ImageTooManyPixelsError(UnusableImageError):
+    """The image has more pixels than this server decodes: send a smaller one."""
+
+    code = "image_too_many_pixels"
+
+
+# --- diagnoses ---------------------------------------------------------------------------------
+
+
+class ImageDiagnosisOffError(CallyticsError):
+    """No model here looks at images: send a text, or set CALLYTICS_MODELS__DIAGNOSIS_IMAGE__SERVER to one."""
+
+    code = "image_diagnosis_off"
+
+
+class DiagnosisEmptyError(InvalidRequestError):
+    """There is nothing to judge: send an `image`, a `text` that says something, or both."""
+
+    code = "diagnosis_empty"
+
+
+class DiagnosisTextTooLongError(InvalidRequestError):
+    """The description is longer than this server takes: say what matters."""
+
+    code = "diagnosis_text_too_long"
+
+
+class DiagnosisNotFoundError(CallyticsError):
+    """There is no diagnosis with this id; they are kept for a day."""
+
+    code = "diagnosis_not_found"
+
+
+class DiagnosisTimedOutError(CallyticsError):
+    """No answer came within the time that a diagnosis may take: send it again."""
+
+    code = "diagnosis_timed_out"
+
+
 # --- stages ------------------------------------------------------------------------------------
 
 

@@ -151,12 +151,14 @@ class AnswerCache(Protocol):
 class ChatAnswer:
     """`cached_tokens` of the prompt were read before; 0 too where the server does not say.
 
-    `model` is what answered, by the name that its server has for it.
+    `model` is what answered, by the name that its server has for it; `provider` is whose server that is.
     """
 
     text: str
     finish_reason: str
+    provider: str = ""
     model: str = ""
+    revision: str = ""
     prompt_tokens: int
     output_tokens: int
     cached_tokens: int = 0

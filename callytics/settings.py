@@ -168,6 +168,7 @@ class WorkerSettings(_Block):
 _WORKER_DEFAULTS: Mapping[Queue, Mapping[str, Any]] = {
     # Its threads wait for other people's servers.
     Queue.CALLBACK: {"concurrency": 16},
+    Queue.DIAGNOSIS: {"concurrency": 8},
 }
 
 
@@ -217,6 +218,13 @@ class ModelsSettings(_Block):
 
     analyse: ModelSettings
     """The medium chat model (MLM): the full analysis of a conversation."""
+
+    diagnosis_text: ModelSettings
+    """The chat model that judges a skin complaint by its description."""
+
+    diagnosis_image: ModelSettings | None = None
+    """The chat model that judges one by a photo; None: photos are refused. As soon as one of its settings
+    is made, the others are those of the preset `production`."""
 
 
 class LlmSettings(_Block):
@@ -322,6 +330,29 @@ class BatchSettings(_Block):
     """Largest request, in bytes."""
 
 
+class DiagnosisSettings(_Block):
+    text_budget_s: float = Field(default=15, gt=0)
+    """From the arrival of a description to its diagnosis, over all attempts, in seconds; then it fails."""
+
+    image_budget_s: float = Field(default=30, gt=0)
+    """The same for a photo."""
+
+    cache_ttl_s: float = Field(default=1800, ge=0)
+    """How long the same content gets the same diagnosis, in seconds."""
+
+    keep_h: float = Field(default=24, gt=0)
+    """How long descriptions, photos and diagnoses are kept, in hours."""
+
+    max_chars: int = Field(default=4000, ge=1)
+    """Longest description taken, in characters."""
+
+    max_image_bytes: int = Field(default=20 * 2**20, ge=1)
+    """Largest image taken, in bytes."""
+
+    max_pixels: int = Field(default=50_000_000, ge=1)
+    """Most pixels of an image that is decoded; one of so many takes up to 400 MB for a moment."""
+
+
 class CallbackSettings(_Block):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Hosts that may be called back by plain http, or at a private or loopback address, comma-separated."""
@@ -409,6 +440,11 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
                 "input_chars": 2000,
             },
         },
+        "diagnosis_text": {
+            "runtime": "openai",
+            "model": "qwen2.5-coder-1.5b-instruct-q4_k_m",
+            "options": {"max_tokens": 400, "temperature": 0.1, "timeout_s": 15},
+        },
     },
     # The customer's models, from the hub; those that they trained themselves, from the model directory.
     "production": {
@@ -454,6 +490,16 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
                 "timeout_s": 120,
                 "input_chars": 8000,
             },
+        },
+        "diagnosis_text": {
+            "runtime": "openai",
+            "model": "gpt-4o-mini",
+            "options": {"max_tokens": 400, "temperature": 0.05, "timeout_s": 15},
+        },
+        "diagnosis_image": {
+            "runtime": "openai",
+            "model": "gpt-4o-mini",
+            "options": {"max_tokens": 500, "temperature": 0.05, "timeout_s": 20},
         },
     },
 }
@@ -509,6 +555,7 @@ class Settings(BaseSettings):
     quick_summary: QuickSummarySettings = Field(default_factory=QuickSummarySettings)
     sentiment: SentimentSettings = Field(default_factory=SentimentSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
+    diagnosis: DiagnosisSettings = Field(default_factory=DiagnosisSettings)
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
     client: ClientSettings = Field(default_factory=ClientSettings)
@@ -528,8 +575,11 @@ class Settings(BaseSettings):
         if isinstance(said, ModelsSettings):
             return values
         merged = {}
-        for name, defaults in preset.items():
+        for name, fallback in PRESETS["production"].items():
             own = said.get(name) or {}
+            if name not in preset and not own:
+                continue
+            defaults = preset.get(name, fallback)
             # Another runtime or model wants nothing of what the preset tuned for its own.
             base = {} if "runtime" in own else dict(defaults)
             options = {**base.get("options", {}), **own.get("options", {})}

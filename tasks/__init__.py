@@ -14,6 +14,7 @@ TASK_MODULES = (
     "tasks.analyse",
     "tasks.call_ended",
     "tasks.deliver",
+    "tasks.diagnose",
     "tasks.batches",
     "tasks.upkeep",
 )

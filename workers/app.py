@@ -29,7 +29,7 @@ from workers.process import QUEUES_VARIABLE, Serving
 
 log = structlog.get_logger(__name__)
 
-LIGHT = frozenset({Queue.CONTROL, Queue.SLM, Queue.MLM, Queue.CALLBACK})
+LIGHT = frozenset({Queue.CONTROL, Queue.SLM, Queue.MLM, Queue.CALLBACK, Queue.DIAGNOSIS})
 """Queues whose work is waiting for a server: threads of the main process serve them."""
 
 
@@ -54,7 +54,7 @@ def run(queues: Sequence[Queue], *, factory: type[WorkFactory], child: str) -> i
     worker = app.Worker(
         hostname=name,
         pool="threads" if threaded else "prefork",
-        concurrency=settings.worker(queues[0]).concurrency if threaded else 1,
+        concurrency=sum(settings.worker(queue).concurrency for queue in queues) if threaded else 1,
         max_tasks_per_child=None if threaded else _recycle_after(queues, settings),
         loglevel=settings.log_level,
         without_gossip=True,

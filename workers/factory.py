@@ -1,6 +1,6 @@
 """What a worker process asks for: the works of its stages, and the models that they need."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -20,8 +20,8 @@ def stages_of(queues: Sequence[Queue]) -> tuple[Stage, ...]:
 
 def models_of(queues: Sequence[Queue]) -> tuple[str, ...]:
     """What the models that workers of `queues` may need are called: a stage, or a field of the settings."""
-    of_jobs = (JOBS[kind].model for kind in kinds_of(queues))
-    return tuple(dict.fromkeys([*stages_of(queues), *filter(None, of_jobs)]))
+    of_jobs = (name for kind in kinds_of(queues) for name in JOBS[kind].models)
+    return tuple(dict.fromkeys([*stages_of(queues), *of_jobs]))
 
 
 class WorkFactory(Protocol):
@@ -38,7 +38,8 @@ class WorkFactory(Protocol):
 
     def make(self, stage: Stage, model: Model | None) -> StageWork: ...
 
-    def make_job(self, kind: JobKind, model: Model | None) -> JobWork: ...
+    def make_job(self, kind: JobKind, models: Mapping[str, Model]) -> JobWork:
+        """`models` are those of the kind that this worker has."""
 
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel

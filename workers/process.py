@@ -46,6 +46,7 @@ class Serving:
         self._stages, self._kinds = stages_of(queues), kinds_of(queues)
         self._works: dict[Stage, StageWork] = {}
         self._jobs: dict[JobKind, JobWork] = {}
+        self._models: dict[str, Model] = {}
         self._read_ahead: Callable[[UUID], None] | None = None
         self._classifier: Callable[[], None] | None = None
         self._worker = worker
@@ -63,9 +64,7 @@ class Serving:
         for stage in self._stages:
             if not factory.needs_model(stage):
                 self._works[stage] = factory.make(stage, None)
-        for kind in self._kinds:
-            if (name := JOBS[kind].model) is None or not factory.needs_model(name):
-                self._jobs[kind] = factory.make_job(kind, None)
+        self._add_jobs()
         set_current(
             StageContext(
                 sessions=sessions,
@@ -91,10 +90,9 @@ class Serving:
         for stage in self._stages:
             if stage == name:
                 self._works[stage] = self._factory.make(stage, model)
-        for kind in self._kinds:
-            if JOBS[kind].model == name:
-                self._jobs[kind] = self._factory.make_job(kind, model)
-        if JobKind.QUICK_SUMMARY in self._kinds and name == JOBS[JobKind.QUICK_SUMMARY].model:
+        self._models[name] = model
+        self._add_jobs()
+        if JobKind.QUICK_SUMMARY in self._kinds and name in JOBS[JobKind.QUICK_SUMMARY].models:
             self._read_ahead = self._factory.make_reader(self._sessions, cast("ChatModel", model))
         if name == Stage.SENTIMENT:
             self._classifier = self._factory.make_classifier(
@@ -103,6 +101,14 @@ class Serving:
                 worker=self._worker,
                 again=make_classify(self._celery),
             )
+
+    def _add_jobs(self) -> None:
+        """The kinds whose models are all there; models load side by side, so the last one adds them."""
+        for kind in self._kinds:
+            needed = [name for name in JOBS[kind].models if self._factory.needs_model(name)]
+            if kind not in self._jobs and self._models.keys() >= set(needed):
+                mine = {name: self._models[name] for name in needed}
+                self._jobs[kind] = self._factory.make_job(kind, mine)
 
     def _read(self, conversation_id: UUID) -> None:
         if self._read_ahead is not None:

@@ -9,7 +9,8 @@ from time import monotonic
 from typing import Any
 
 from callytics.errors import CallyticsError
-from callytics.settings import ModelsSettings, Settings, get_settings
+from callytics.model_files.locate import configured
+from callytics.settings import Settings, get_settings
 from workers.runtimes import load
 
 
@@ -40,7 +41,7 @@ def warm(task: str, settings: Settings) -> dict[str, Any]:
 def main() -> int:
     settings = get_settings()
     failed = False
-    for task in ModelsSettings.model_fields:
+    for task, _ in configured(settings):
         report = warm(task, settings)
         failed = failed or report["problem"] is not None
         print(json.dumps(report, ensure_ascii=False), flush=True)  # noqa: T201

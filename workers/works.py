@@ -17,6 +17,7 @@ from callytics.services.batch_items import AnalysisWork
 from callytics.services.call_ending import CallEndedWork
 from callytics.services.classifier import Classifier
 from callytics.services.delivery import DeliveryWork
+from callytics.services.diagnosis_jobs import DiagnosisWork
 from callytics.services.job_work import JobWork
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
 from callytics.services.stage import StageWork
@@ -53,21 +54,23 @@ class Works:
             Stage.SENTIMENT: AnalyseSentiment,
             Stage.SUMMARIZE: lambda chat: Summarize(chat, settings.models.summarize),
         }
-        self._job_makers: Mapping[JobKind, Callable[[Any], JobWork]] = {
-            JobKind.QUICK_SUMMARY: lambda chat: QuickSummaryWork(
-                chat, settings.models.summarize, settings.quick_summary
+        self._job_makers: Mapping[JobKind, Callable[[Mapping[str, Any]], JobWork]] = {
+            JobKind.QUICK_SUMMARY: lambda chats: QuickSummaryWork(
+                chats["summarize"], settings.models.summarize, settings.quick_summary
             ),
-            JobKind.ANALYSIS: lambda chat: AnalysisWork(chat.named),
+            JobKind.ANALYSIS: lambda chats: AnalysisWork(chats["analyse"].named),
             JobKind.CALL_ENDED: lambda _none: CallEndedWork(settings),
             JobKind.DELIVERY: lambda _none: DeliveryWork(
                 HttpCallbackClient(settings.callbacks),
                 keys.make_cipher(settings),
                 settings.callbacks,
             ),
+            JobKind.DIAGNOSIS: lambda chats: DiagnosisWork(chats, settings.models),
         }
 
     def needs_model(self, name: str) -> bool:
-        return name != Stage.MERGE
+        """All but merging does; a model that no setting names is done without."""
+        return name != Stage.MERGE and getattr(self._settings.models, name, name) is not None
 
     def load(self, name: str) -> Model:
         if name == Stage.PREPROCESS:
@@ -77,8 +80,8 @@ class Works:
     def make(self, stage: Stage, model: Model | None) -> StageWork:
         return self._makers[stage](model)
 
-    def make_job(self, kind: JobKind, model: Model | None) -> JobWork:
-        return self._job_makers[kind](model)
+    def make_job(self, kind: JobKind, models: Mapping[str, Model]) -> JobWork:
+        return self._job_makers[kind](models)
 
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import httpx
@@ -13,6 +14,7 @@ from callytics.cli.credentials import signer
 from callytics.cli.problems import CommandError, ExitCode, ProblemError
 
 CALLS = "/api/v1/calls"
+DIAGNOSE = "/diagnose"
 
 TIMEOUT = httpx.Timeout(30, connect=5)
 UPLOAD_TIMEOUT = httpx.Timeout(300, connect=5)
@@ -113,6 +115,21 @@ class Api:
                 response.read()
                 raise _problem(response)
             yield sse.parse(response.iter_bytes())
+
+    def submit_complaint(
+        self, text: str | None, image: Path | None, language: str, headers: Mapping[str, str]
+    ) -> Any:
+        """Have a skin lesion judged: `job_id`, `status`, `status_url`, `cached`."""
+        fields = {"language": language} if text is None else {"language": language, "text": text}
+        body: dict[str, Any] = {"json": fields}
+        if image is not None:
+            body = {"data": fields, "files": {"image": (image.name, image.read_bytes())}}
+        path = f"{DIAGNOSE}/skin-lesion-async"
+        return self._json("POST", path, **body, headers=dict(headers), timeout=UPLOAD_TIMEOUT)
+
+    def diagnosis(self, job_id: str) -> Any:
+        """Where a diagnosis stands, and its result."""
+        return self._json("GET", f"{DIAGNOSE}/jobs/{job_id}")
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """What the server answers to a request that has no method of its own here."""

@@ -22,6 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from callytics.domain.batching import BatchStatus
 from callytics.domain.delivery import Event
+from callytics.domain.diagnosis import Kind, Language
 from callytics.domain.job import JobStatus, Priority
 from callytics.domain.jobs import JobKind
 from callytics.domain.scopes import Scope
@@ -60,6 +61,8 @@ class Base(DeclarativeBase):
         Event: _words(Event),
         JobKind: _words(JobKind),
         JobStatus: _words(JobStatus),
+        Kind: _words(Kind),
+        Language: _words(Language),
         Priority: _words(Priority),
         Stage: _words(Stage),
         StageStatus: _words(StageStatus),
@@ -603,6 +606,44 @@ class AnalysisResult(Base):
             text("created_at DESC"),
             postgresql_where=text("seconds IS NOT NULL"),
         ),
+    )
+
+
+class Diagnosis(Base):
+    """A skin complaint, and what a model makes of it."""
+
+    __tablename__ = "diagnoses"
+
+    id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    content_hash: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of what the answer depends on."""
+    rests_on: Mapped[Kind]
+    language: Mapped[Language]
+    text: Mapped[str | None] = mapped_column(deferred=True)
+    image: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    """The small plain JPEG; what was sent is kept nowhere."""
+    image_sizes: Mapped[dict[str, Any] | None]
+    """Format, bytes, width and height before and after."""
+    received_at: Mapped[datetime]
+    deadline_at: Mapped[datetime]
+    reused: Mapped[int] = mapped_column(default=0)
+    """Later requests with the same content that were given this one."""
+    result: Mapped[dict[str, Any] | None]
+    provider: Mapped[str | None]
+    model: Mapped[str | None]
+    revision: Mapped[str | None]
+    prompt_version: Mapped[str | None] = mapped_column(String(32))
+    seconds: Mapped[float | None]
+    """That the model took."""
+    prompt_tokens: Mapped[int | None]
+    output_tokens: Mapped[int | None]
+
+    job: Mapped[Job] = relationship(lazy="raise")
+
+    __table_args__ = (
+        Index("ix_diagnoses_client_content", "client_id", "content_hash", "received_at"),
+        Index("ix_diagnoses_received_at", "received_at"),
     )
 
 

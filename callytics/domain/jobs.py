@@ -1,4 +1,4 @@
-"""Work beside the pipeline's stages, as a table: which kinds there are, on which queue, with which model."""
+"""Work beside the pipeline's stages, as a table: which kinds there are, on which queue, with which models."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,11 +16,13 @@ class JobKind(StrEnum):
     """What follows the end of a call: its callback, or its place in a batch."""
     DELIVERY = "delivery"
     """A callback on its way to its endpoint."""
+    DIAGNOSIS = "diagnosis"
+    """What a skin lesion may be, by a text, a photo or both."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobSpec:
-    """One kind. `model` is a field of ModelsSettings, or None.
+    """One kind. `models` are fields of ModelsSettings.
 
     `max_attempts` is how often a job is begun before it is given up; how often a callback is tried its
     schedule says (delivery.py), so a delivery's own limit only ends what kills its worker each time.
@@ -28,17 +30,23 @@ class JobSpec:
 
     kind: JobKind
     queue: Queue
-    model: str | None
+    models: tuple[str, ...] = ()
     max_attempts: int
 
 
 JOBS: Mapping[JobKind, JobSpec] = {
     spec.kind: spec
     for spec in (
-        JobSpec(kind=JobKind.QUICK_SUMMARY, queue=Queue.SLM, model="summarize", max_attempts=3),
-        JobSpec(kind=JobKind.ANALYSIS, queue=Queue.MLM, model="analyse", max_attempts=4),
-        JobSpec(kind=JobKind.CALL_ENDED, queue=Queue.CONTROL, model=None, max_attempts=20),
-        JobSpec(kind=JobKind.DELIVERY, queue=Queue.CALLBACK, model=None, max_attempts=100),
+        JobSpec(kind=JobKind.QUICK_SUMMARY, queue=Queue.SLM, models=("summarize",), max_attempts=3),
+        JobSpec(kind=JobKind.ANALYSIS, queue=Queue.MLM, models=("analyse",), max_attempts=4),
+        JobSpec(kind=JobKind.CALL_ENDED, queue=Queue.CONTROL, max_attempts=20),
+        JobSpec(kind=JobKind.DELIVERY, queue=Queue.CALLBACK, max_attempts=100),
+        JobSpec(
+            kind=JobKind.DIAGNOSIS,
+            queue=Queue.DIAGNOSIS,
+            models=("diagnosis_text", "diagnosis_image"),
+            max_attempts=3,
+        ),
     )
 }
 

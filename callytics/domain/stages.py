@@ -16,6 +16,7 @@ class Queue(StrEnum):
     SLM = "slm"
     MLM = "mlm"
     CALLBACK = "callback"
+    DIAGNOSIS = "diagnosis"
     CONTROL = "control"
 
 

@@ -24,7 +24,7 @@ WORKERS: tuple[tuple[Queue, ...], ...] = (
     (Queue.PUNCTUATE, Queue.SENTIMENT),
     (Queue.SLM,),
     (Queue.MLM,),
-    (Queue.CALLBACK,),
+    (Queue.CALLBACK, Queue.DIAGNOSIS),
 )
 """Every queue is served, by one process a line."""
 
@@ -33,7 +33,11 @@ PATIENT = frozenset({Queue.DIARIZE, Queue.STT})
 before the other workers too, and these before what takes minutes."""
 
 SLM_ENGINE, MLM_ENGINE = "llm", "mlm"
-ENGINE_OF: Mapping[Queue, str] = {Queue.SLM: SLM_ENGINE, Queue.MLM: MLM_ENGINE}
+ENGINE_OF: Mapping[Queue, str] = {
+    Queue.SLM: SLM_ENGINE,
+    Queue.MLM: MLM_ENGINE,
+    Queue.DIAGNOSIS: MLM_ENGINE,
+}
 
 
 def llm_engine(

@@ -40,7 +40,8 @@ class Engine:
 
     The worker asks for as many answers at once as the engine has `slots`: what it has asked for cannot
     be overtaken any more. Two cores write one summary in the time that they have for it
-    (docs/measurements.md); analyses gain from being written together.
+    (docs/measurements.md); analyses gain from being written together. `also` are tasks that it serves
+    beside, where they have the same model and no server either.
     """
 
     task: str
@@ -48,11 +49,19 @@ class Engine:
     name: str
     port: int
     slots: int
+    also: tuple[str, ...] = ()
 
 
 ENGINES = (
     Engine(task="summarize", queue=Queue.SLM, name=SLM_ENGINE, port=18080, slots=1),
-    Engine(task="analyse", queue=Queue.MLM, name=MLM_ENGINE, port=18081, slots=4),
+    Engine(
+        task="analyse",
+        queue=Queue.MLM,
+        name=MLM_ENGINE,
+        port=18081,
+        slots=4,
+        also=("diagnosis_text",),
+    ),
 )
 
 STOP_TIMEOUT_S = 60
@@ -246,7 +255,10 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
             if model.server is None:
                 port = free_port(engine.port)
                 url = f"http://127.0.0.1:{port}/v1"
-                published.setdefault("models", {})[engine.task] = {"server": url}
+                for task in (engine.task, *engine.also):
+                    served: ModelSettings = getattr(wanted.models, task)
+                    if served.server is None and served.model == model.model:
+                        published.setdefault("models", {})[task] = {"server": url}
                 concurrency = {"concurrency": engine.slots}
                 published.setdefault("workers", {})[engine.queue.value] = concurrency
                 servers.append(

@@ -69,4 +69,6 @@ def _snapshot(repo: str, settings: Settings, **options: Any) -> Path:
 
 def _revision(repo: str, settings: Settings) -> str | None:
     """The revision that the settings name for `repo`."""
-    return next((model.revision for _, model in settings.models if model.model == repo), None)
+    return next(
+        (model.revision for _, model in settings.models if model and model.model == repo), None
+    )

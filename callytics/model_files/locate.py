@@ -83,7 +83,7 @@ def revision_of(where: Path | str, wanted: str | None) -> str:
 
 def configured(settings: Settings) -> tuple[tuple[str, ModelSettings], ...]:
     """Each task and the model that is configured for it."""
-    return tuple(settings.models)
+    return tuple((task, model) for task, model in settings.models if model is not None)
 
 
 def needs_fetching(model: ModelSettings) -> bool:

@@ -24,6 +24,7 @@ class TaskName(StrEnum):
     ANALYSE = "callytics.analyse"
     CALL_ENDED = "callytics.call_ended"
     DELIVER = "callytics.deliver"
+    DIAGNOSE = "callytics.diagnose"
     CLOSE_BATCHES = "callytics.close_batches"
     SWEEP = "callytics.sweep"
     TIDY = "callytics.tidy"
@@ -36,6 +37,7 @@ JOB_TASK: Mapping[JobKind, TaskName] = {
     JobKind.ANALYSIS: TaskName.ANALYSE,
     JobKind.CALL_ENDED: TaskName.CALL_ENDED,
     JobKind.DELIVERY: TaskName.DELIVER,
+    JobKind.DIAGNOSIS: TaskName.DIAGNOSE,
 }
 
 ROUTES: Mapping[TaskName, Queue] = {

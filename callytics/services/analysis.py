@@ -13,6 +13,7 @@ from callytics.domain.analysis import FEWEST_KEYWORDS, MOST_KEYWORDS, Message, T
 from callytics.domain.analysis_answer import Draft, Settled
 from callytics.domain.analysis_checks import Evidence, Finding, Outcome
 from callytics.domain.analysis_wording import Fault, Part, Written
+from callytics.domain.answers import unfenced
 from callytics.domain.dialogue import language_of, read
 from callytics.domain.evidence import Said
 from callytics.errors import AnalysisInvalidError, ConversationEmptyError
@@ -212,7 +213,7 @@ def _bolder(options: AnalysisOptions) -> AnalysisOptions:
 def _draft(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft | None:
     """What of the answer can stay; None if it does not have the form."""
     try:
-        form = AnalysisForm.model_validate_json(_unfenced(answer.text))
+        form = AnalysisForm.model_validate_json(unfenced(answer.text))
     except ValidationError:
         return None
     written = Written(
@@ -227,18 +228,12 @@ def _draft(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft
 def _repaired(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft | None:
     """What can stay of the parts that were asked for again."""
     try:
-        found = _Repair.model_validate_json(_unfenced(answer.text))
+        found = _Repair.model_validate_json(unfenced(answer.text))
     except ValidationError:
         return None
     parts = {part: found.summary.get(part, "") for part in Part}
     written = Written(parts=parts, keywords=(), keyword_title="", descriptive_title="")
     return analysis_answer.sift(written, talk, messages)
-
-
-def _unfenced(answer: str) -> str:
-    """The JSON of an answer that shows it as code, as models without a grammar like to."""
-    start, end = answer.find("{"), answer.rfind("}")
-    return answer[start : end + 1] if start >= 0 else answer
 
 
 def _valid(drafts: Sequence[Draft | None]) -> list[Draft]:

@@ -98,7 +98,7 @@ def _queue_health(
 
 def _takes_messages(worker: WorkerHeartbeat, queue: Queue) -> bool:
     names = [spec.stage.value for spec in PIPELINE if spec.queue is queue]
-    names += [JOBS[kind].model or "" for kind in kinds_of([queue])]
+    names += [name for kind in kinds_of([queue]) for name in JOBS[kind].models]
     said = (worker.models[name] for name in names if name in worker.models)
     return worker.state in SERVING and all(model.get("status") == "ready" for model in said)
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.audio_purges import AudioPurges
 from callytics.db.batch_files import BatchFiles
 from callytics.db.calls import Calls
+from callytics.db.diagnoses import Diagnoses
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.idempotency import IdempotencyKeys
@@ -119,6 +120,7 @@ def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings)
         quick_summary.tidy(session, timedelta(hours=settings.quick_summary.keep_h))
         BatchFiles(session).forget(BATCH_FILE_KEPT)
         SentimentRequests(session).forget(UNCLAIMED_ANSWER)
+        Diagnoses(session).forget(timedelta(hours=settings.diagnosis.keep_h))
     for prefix in prefixes:
         store.delete_prefix(prefix)
         with unit_of_work(sessions) as session:

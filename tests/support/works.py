@@ -99,14 +99,14 @@ class ScriptedWorks:
     def make(self, stage: Stage, model: Model | None) -> StageWork:
         return ScriptedWork(stage)
 
-    def make_job(self, kind: JobKind, model: Model | None) -> JobWork:
+    def make_job(self, kind: JobKind, models: Mapping[str, Model]) -> JobWork:
         """The real works, with models that answer at once."""
         settings = self._settings
         makers: Mapping[JobKind, Callable[[], JobWork]] = {
             JobKind.QUICK_SUMMARY: lambda: QuickSummaryWork(
                 ScriptedChat(), settings.models.summarize, settings.quick_summary
             ),
-            JobKind.ANALYSIS: lambda: AnalysisWork(cast("ScriptedChat", model).named),
+            JobKind.ANALYSIS: lambda: AnalysisWork(cast("ScriptedChat", models["analyse"]).named),
             JobKind.CALL_ENDED: lambda: CallEndedWork(settings),
             JobKind.DELIVERY: lambda: DeliveryWork(
                 HttpCallbackClient(settings.callbacks),

@@ -14,7 +14,7 @@ from callytics.domain.stages import PIPELINE
 from callytics.errors import ConfigurationError
 from callytics.model_files import resolve
 from callytics.ports import Model
-from callytics.settings import ModelSettings, ModelsSettings, Settings
+from callytics.settings import ModelSettings, Settings
 
 
 class Runtime(Protocol):
@@ -69,12 +69,12 @@ RUNTIMES: Mapping[str, RuntimeSpec] = {
 def load(task: str, settings: Settings) -> Model:
     """The model configured for `task` (a field of ModelsSettings), loaded but not warmed up.
 
-    Raises ConfigurationError for an unknown task or runtime or a GPU that is not there, and
+    Raises ConfigurationError for a task without a model, an unknown runtime or a GPU that is not there, and
     ModelUnavailableError where the model's files are missing; a library's own errors pass through.
     """
-    if task not in ModelsSettings.model_fields:
+    model: ModelSettings | None = getattr(settings.models, task, None)
+    if model is None:
         raise ConfigurationError(f"There is no model for `{task}`.")
-    model: ModelSettings = getattr(settings.models, task)
     spec = spec_of(model.runtime)
     return import_runtime(spec).load(
         model,

@@ -33,7 +33,8 @@ class TestHealth:
         assert not ready(http)
         data = http.get("/health").json()["data"]
         assert set(data["model_status"].values()) == {"missing"}
-        assert set(data["queues"]) == {*QUEUES, Queue.MLM, Queue.CALLBACK, Queue.CONTROL}
+        others = {Queue.MLM, Queue.CALLBACK, Queue.DIAGNOSIS, Queue.CONTROL}
+        assert set(data["queues"]) == {*QUEUES, *others}
 
     def test_all_is_ready_once_every_queue_has_a_worker_with_its_models(
         self, http: TestClient, context: ApiContext

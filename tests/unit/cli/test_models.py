@@ -1,13 +1,14 @@
 import json
 from pathlib import Path
 
-from callytics.settings import ModelsSettings
+from callytics.model_files.locate import configured
+from callytics.settings import Settings
 from tests.unit.cli.conftest import Run
 
 
 def test_list_shows_where_each_configured_model_is_found(run: Run, tmp_path: Path) -> None:
     listed = json.loads(run("models", "list", "--json", MODEL_DIR=str(tmp_path)).stdout)
-    assert [each["task"] for each in listed] == list(ModelsSettings.model_fields)
+    assert [each["task"] for each in listed] == [task for task, _ in configured(Settings())]
     found = {each["task"]: each["found"] for each in listed}
     assert found["punctuate"] == "bundled"
     assert found["transcribe"] == "missing"
@@ -15,7 +16,7 @@ def test_list_shows_where_each_configured_model_is_found(run: Run, tmp_path: Pat
 
 def test_list_is_a_line_a_model(run: Run, tmp_path: Path) -> None:
     lines = run("models", "list", MODEL_DIR=str(tmp_path)).stdout.splitlines()
-    assert len(lines) == 1 + len(ModelsSettings.model_fields)
+    assert len(lines) == 1 + len(configured(Settings()))
 
 
 def test_check_fails_where_a_model_is_missing(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,136 @@
+"""The `diagnoses` table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session, joinedload, undefer
+
+from callytics.db.models import Diagnosis, Job
+from callytics.domain.diagnosis import Complaint, Kind
+from callytics.domain.stages import StageStatus
+from callytics.errors import DiagnosisNotFoundError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A diagnosis that ended `seconds` after its request; `outcome` is `done`, or its problem's code."""
+
+    kind: Kind
+    outcome: str
+    seconds: float
+
+
+class Diagnoses:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def serialise(self, client_id: UUID, content_hash: str) -> None:
+        """Let no other transaction ask for the same until this one ends."""
+        key = func.hashtextextended(f"diagnoses:{client_id}:{content_hash}", 0)
+        self._session.execute(select(func.pg_advisory_xact_lock(key)))
+
+    def reuse(self, client_id: UUID, content_hash: str, within: timedelta) -> Diagnosis | None:
+        """What was asked with the same content lately and is made or under way, counted as reused."""
+        standing = (StageStatus.QUEUED, StageStatus.RUNNING, StageStatus.DONE)
+        found = self._session.scalar(
+            select(Diagnosis)
+            .join(Diagnosis.job)
+            .where(
+                Diagnosis.client_id == client_id,
+                Diagnosis.content_hash == content_hash,
+                Diagnosis.received_at > func.clock_timestamp() - within,
+                Job.status.in_(standing),
+            )
+            .order_by(Diagnosis.received_at.desc())
+            .limit(1)
+        )
+        if found is not None:
+            self._session.execute(
+                update(Diagnosis)
+                .where(Diagnosis.id == found.id)
+                .values(reused=Diagnosis.reused + 1)
+            )
+        return found
+
+    def add(
+        self,
+        job: Job,
+        client_id: UUID,
+        complaint: Complaint,
+        *,
+        content_hash: str,
+        image_sizes: Mapping[str, Any] | None,
+        budget: timedelta,
+    ) -> None:
+        now = func.clock_timestamp()
+        self._session.add(
+            Diagnosis(
+                id=job.id,
+                client_id=client_id,
+                content_hash=content_hash,
+                rests_on=complaint.kind,
+                language=complaint.language,
+                text=complaint.text,
+                image=complaint.jpeg,
+                image_sizes=dict(image_sizes) if image_sizes else None,
+                received_at=now,
+                deadline_at=now + budget,
+            )
+        )
+        self._session.flush()
+
+    def to_make(self, diagnosis_id: UUID) -> tuple[Complaint, float]:
+        """The complaint, and the seconds that are left for its diagnosis (below 0: none)."""
+        left = func.extract("epoch", Diagnosis.deadline_at - func.clock_timestamp())
+        row, left_s = self._session.execute(
+            select(Diagnosis, left)
+            .where(Diagnosis.id == diagnosis_id)
+            .options(undefer(Diagnosis.text), undefer(Diagnosis.image))
+        ).one()
+        complaint = Complaint(text=row.text, language=row.language, jpeg=row.image)
+        return complaint, float(left_s)
+
+    def store(self, diagnosis_id: UUID, **found: Any) -> None:
+        self._session.execute(update(Diagnosis).where(Diagnosis.id == diagnosis_id).values(found))
+
+    def owned(self, client_id: UUID, diagnosis_id: UUID) -> Diagnosis:
+        """With its job, without text and image; raises DiagnosisNotFoundError."""
+        found = self._session.scalar(
+            select(Diagnosis)
+            .where(Diagnosis.id == diagnosis_id, Diagnosis.client_id == client_id)
+            .options(joinedload(Diagnosis.job))
+        )
+        if found is None:
+            raise DiagnosisNotFoundError
+        return found
+
+    def ended(self, since: datetime, until: datetime) -> Sequence[Ended]:
+        """What ended in this time."""
+        rows = self._session.execute(
+            select(
+                Diagnosis.rests_on,
+                func.coalesce(Job.problem["code"].astext, Job.status).label("outcome"),
+                func.extract("epoch", Job.finished_at - Diagnosis.received_at).label("seconds"),
+            )
+            .join(Diagnosis.job)
+            .where(
+                Job.status.in_((StageStatus.DONE, StageStatus.FAILED)),
+                Job.finished_at > since,
+                Job.finished_at <= until,
+            )
+        )
+        return [
+            Ended(kind=row.rests_on, outcome=row.outcome, seconds=float(row.seconds))
+            for row in rows
+        ]
+
+    def forget(self, older_than: timedelta) -> None:
+        """Drop descriptions, photos and diagnoses that nobody will ask for again."""
+        old = select(Diagnosis.id).where(
+            Diagnosis.received_at < func.clock_timestamp() - older_than
+        )
+        self._session.execute(delete(Job).where(Job.id.in_(old)))

@@ -1,0 +1,88 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callytics.domain.diagnosis import Complaint, Kind, Language, clean, notice, objection, prompt
+from tests.support.diagnoses import image_of
+
+KOREAN = Language.KOREAN
+
+
+@pytest.mark.parametrize(
+    ("sent", "cleaned"),
+    [
+        ("  붉은\n\n발진 \t", "붉은 발진"),
+        ("a\0b\x1b[31mc", "a b [31mc"),
+        ("가\u200b나\u202e다", "가 나 다"),
+        ("\u1100\u1161", "가"),
+        ("\0\u200b\n", ""),
+        ("half \ud83d", "half"),
+    ],
+)
+def test_a_text_is_cleaned_of_what_cannot_be_seen(sent: str, cleaned: str) -> None:
+    assert clean(sent) == cleaned
+
+
+@given(st.text(st.characters()))
+def test_a_clean_text_has_no_control_characters_and_stays_as_it_is(text: str) -> None:
+    found = clean(text)
+
+    assert clean(found) == found
+    assert not {"Cc", "Cf", "Cs"} & {unicodedata.category(letter) for letter in found}
+
+
+def test_a_description_is_asked_for_in_words() -> None:
+    system, user = prompt(Complaint(text="붉은 발진", language=KOREAN))
+
+    assert (system["role"], user) == ("system", {"role": "user", "content": "붉은 발진"})
+    assert "image_usable" not in system["content"]
+
+
+@pytest.mark.parametrize("text", [None, "붉은 발진"])
+def test_a_photo_goes_along_with_what_is_said_of_it(text: str | None) -> None:
+    complaint = Complaint(text=text, language=KOREAN, jpeg=b"\xff\xd8photo")
+    system, user = prompt(complaint)
+
+    assert complaint.kind is Kind.IMAGE
+    assert "image_usable" in system["content"]
+    assert image_of(user) == b"\xff\xd8photo"
+    assert user["content"][0]["text"] == (text or "사진의 피부를 살펴 주세요.")
+
+
+@pytest.mark.parametrize("jpeg", [None, b"photo"])
+def test_what_comes_before_the_complaint_is_the_same_for_all(jpeg: bytes | None) -> None:
+    """Servers keep what they have read of it."""
+    firsts = [
+        prompt(Complaint(text=text, language=KOREAN, jpeg=jpeg))[0] for text in ("하나", "둘")
+    ]
+    assert firsts[0] == firsts[1]
+
+
+def test_every_language_has_its_own_words() -> None:
+    said = [prompt(Complaint(text="a", language=one))[0]["content"] for one in Language]
+
+    assert len(set(said)) == len(set(map(notice, Language))) == len(Language)
+    assert "의학적 진단이나 조언이 아닙니다" in notice(KOREAN)
+    assert "no medical diagnosis" in notice(Language.ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words", "language", "refused"),
+    [
+        (0, ["피부 증상 없음"], KOREAN, False),
+        (2, ["붉은 발진", "BCG 흉터"], KOREAN, False),
+        (2, ["37.5", "!"], KOREAN, False),
+        (1, ["붉은 발진"], KOREAN, True),
+        (2, ["a red rash", "가려움"], KOREAN, True),
+        (3, ["皮肤发红"], KOREAN, True),
+        (3, ["a red rash"], Language.ENGLISH, False),
+        (3, ["붉은 발진"], Language.ENGLISH, True),
+    ],
+)
+def test_what_cannot_be_given_on_is_objected_to(
+    conditions: int, words: list[str], language: Language, *, refused: bool
+) -> None:
+    found = objection(conditions=conditions, words=words, language=language)
+    assert (found is not None) == refused
