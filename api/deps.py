@@ -86,8 +86,8 @@ def _bearer_client(scope: Scope) -> Callable[..., UUID]:
 _api_key_header = APIKeyHeader(
     name="X-API-Key",
     scheme_name="ApiKey",
-    description="A key for the text services alone, for clients that cannot sign. `callytics clients "
-    "api-key create` makes one.",
+    description="A key for the text services alone, for clients that cannot sign. "
+    "`callytics api-keys create` makes one.",
     auto_error=False,
 )
 

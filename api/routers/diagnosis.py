@@ -11,11 +11,11 @@ from fastapi.concurrency import run_in_threadpool
 from api import examples, openapi
 from api.context import ApiContext
 from api.deps import (
-    AUTH_ERRORS,
+    TEXT_AUTH_ERRORS,
     Context,
     IdempotencyKey,
-    Reader,
-    Writer,
+    TextReader,
+    TextWriter,
     media_type,
     read_json,
 )
@@ -48,7 +48,7 @@ from callytics.services.diagnosis_jobs import DiagnosisRequest, Taken
 PREFIX = "/diagnose"
 IMAGE_FIELDS = frozenset({"image"})
 
-router = APIRouter(prefix=PREFIX, tags=["diagnosis"], responses=openapi.problems(*AUTH_ERRORS))
+router = APIRouter(prefix=PREFIX, tags=["diagnosis"], responses=openapi.problems(*TEXT_AUTH_ERRORS))
 
 
 def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> UUID:
@@ -66,7 +66,7 @@ def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> UUID:
     responses={
         202: openapi.example(examples.DIAGNOSIS_TAKEN, "Taken in; `Location` is the `status_url`"),
         **openapi.problems(
-            *AUTH_ERRORS,
+            *TEXT_AUTH_ERRORS,
             *JSON_ERRORS,
             DiagnosisEmptyError,
             DiagnosisTextTooLongError,
@@ -82,7 +82,10 @@ def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> UUID:
     openapi_extra=openapi.diagnosis_body(),
 )
 async def submit(
-    request: Request, context: Context, client_id: Writer, idempotency_key: IdempotencyKey = None
+    request: Request,
+    context: Context,
+    client_id: TextWriter,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Send a photo as `image`, a description as `text`, or both, as a form or as JSON; look at the
     `status_url` for the answer. The same content within half an hour has the same job (`cached`).
@@ -109,11 +112,11 @@ async def submit(
     summary="Where a diagnosis stands",
     responses={
         200: openapi.example(examples.DIAGNOSIS_JOB),
-        **openapi.problems(*AUTH_ERRORS, DiagnosisNotFoundError),
+        **openapi.problems(*TEXT_AUTH_ERRORS, DiagnosisNotFoundError),
     },
 )
 def show(
-    context: Context, client_id: Reader, job_id: Annotated[UUID, Depends(_job_id)]
+    context: Context, client_id: TextReader, job_id: Annotated[UUID, Depends(_job_id)]
 ) -> DiagnosisJob:
     """The diagnosis once the status is `done`; the `problem` where it is `failed`. Kept for a day."""
     return DiagnosisJob.of(_look(context, client_id, job_id))

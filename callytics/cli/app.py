@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from callytics.cli import (
+    api_keys,
     batches,
     calls,
     clients,
@@ -94,6 +95,7 @@ for name, group, panel, text in (
     ("deliveries", deliveries.app, CONSULTATIONS, "Callbacks, and sending them again."),
     ("endpoints", endpoints.app, CONSULTATIONS, "Callback addresses, and how they are doing."),
     ("clients", clients.app, CARE, "Who may call the API."),
+    ("api-keys", api_keys.app, CARE, "Keys for the text services, for clients that cannot sign."),
     ("db", db.app, CARE, "The database's version."),
     ("models", models.app, CARE, "Which models are configured, found and loaded."),
     ("settings", settings.app, CARE, "What this machine's processes are configured with."),

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from callytics.cli.api import connect
 from callytics.cli.console import colored, print_json, print_table, say
 from callytics.cli.options import ApiUrl, AsClient, Json
 from callytics.cli.problems import CommandError, ExitCode
@@ -30,6 +29,8 @@ def sentiment(
     """Say what texts sound like: 부정, 중립 or 긍정, with the model's probability. `--json` prints a line of
     JSON for each text, in order.
     """
+    from callytics.cli.api import connect
+
     if not texts and sys.stdin.isatty():
         raise CommandError("Name a text, or pipe lines into this command.", ExitCode.USAGE)
     given = iter(texts) if texts else (line.strip() for line in sys.stdin if line.strip())

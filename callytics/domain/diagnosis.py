@@ -6,7 +6,6 @@ it would be made up. It names likelihoods in words, each with what they rest on.
 
 import base64
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,7 +56,7 @@ class Urgency(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Complaint:
-    """What is said and shown; `text` is clean (`clean`), `jpeg` within 512 by 512 pixels."""
+    """What is said and shown; `text` is clean (text_cleaning.py), `jpeg` within 512 by 512 pixels."""
 
     text: str | None
     language: Language
@@ -76,18 +75,6 @@ class _Wording:
     notice: str
     letters: re.Pattern[str]
     """Letters of this language."""
-
-
-def clean(text: str) -> str:
-    """`text` composed (NFC), without control and format characters, its spaces and line ends single."""
-    kept = "".join(
-        letter if unicodedata.category(letter) not in _UNSEEN else " "
-        for letter in unicodedata.normalize("NFC", text)
-    )
-    return " ".join(kept.split())
-
-
-_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cn", "Cs"})
 
 
 def prompt(complaint: Complaint) -> list[Message]:

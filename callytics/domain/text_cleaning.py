@@ -1,4 +1,4 @@
-"""Texts as a sentiment model is to read them: without markup and without what nobody sees."""
+"""Texts as a model is to read them: without markup and without what nobody sees."""
 
 import unicodedata
 from html.parser import HTMLParser
@@ -18,8 +18,13 @@ def clean(text: str) -> str:
     What only looks like markup (`<3`, `5 < 7`) stays. The result may be empty. A family of emoji comes out as
     its members, since the character that joins them is none that is seen.
     """
-    shown = unicodedata.normalize("NFC", _without_markup(text))
-    return " ".join("".join(map(_seen, shown)).split())
+    return visible(_without_markup(text))
+
+
+def visible(text: str) -> str:
+    """`text` composed (NFC), without control and format characters, with one space between words."""
+    # Composed at last: what stood between two parts of a letter may have been dropped.
+    return unicodedata.normalize("NFC", " ".join("".join(map(_seen, text)).split()))
 
 
 def _seen(character: str) -> str:

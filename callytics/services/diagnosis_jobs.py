@@ -20,11 +20,11 @@ from callytics.domain.diagnosis import (
     Complaint,
     Kind,
     Language,
-    clean,
 )
 from callytics.domain.image import PlainImage
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
+from callytics.domain.text_cleaning import visible
 from callytics.errors import (
     DiagnosisEmptyError,
     DiagnosisTextTooLongError,
@@ -96,7 +96,7 @@ def submit(sessions: sessionmaker[Session], request: DiagnosisRequest, settings:
 
 
 def _complaint(request: DiagnosisRequest, settings: DiagnosisSettings) -> Complaint:
-    text = clean(request.text or "")
+    text = visible(request.text or "")
     if len(text) > settings.max_chars:
         raise DiagnosisTextTooLongError(max_chars=settings.max_chars)
     if request.image is None and not any(letter.isalnum() for letter in text):

@@ -114,31 +114,31 @@ def test_no_listing_shows_a_secret(run: Run) -> None:
 class TestApiKeys:
     def test_a_key_is_shown_once_and_known_by_how_it_begins(self, run: Run) -> None:
         create(run, "shop")
-        made = run("clients", "api-key", "create", "shop", "--name", "reviews", "--days", "30")
+        made = run("api-keys", "create", "shop", "--name", "reviews", "--days", "30")
         key = made.stdout.strip()
         assert key.startswith("cak_")
 
-        listed = run("clients", "api-key", "list", "shop", "--json").stdout
+        listed = run("api-keys", "list", "shop", "--json").stdout
         (row,) = json.loads(listed)
         assert (key[:12], "reviews") == (row["begins"], row["name"])
         assert row["expires_at"]
         assert row["revoked_at"] is None
-        assert key not in listed + run("clients", "api-key", "list", "shop").stdout
+        assert key not in listed + run("api-keys", "list", "shop").stdout
 
     def test_a_revoked_key_is_shown_as_such(self, run: Run) -> None:
         create(run, "shop")
-        key = run("clients", "api-key", "create", "shop").stdout.strip()
-        assert run("clients", "api-key", "revoke", "shop", key[:12]).exit_code == 0
-        (row,) = json.loads(run("clients", "api-key", "list", "shop", "--json").stdout)
+        key = run("api-keys", "create", "shop").stdout.strip()
+        assert run("api-keys", "revoke", "shop", key[:12]).exit_code == 0
+        (row,) = json.loads(run("api-keys", "list", "shop", "--json").stdout)
         assert row["revoked_at"]
 
     def test_what_is_not_there_is_not_found(self, run: Run) -> None:
-        assert run("clients", "api-key", "create", "nobody").exit_code == 4
+        assert run("api-keys", "create", "nobody").exit_code == 4
         create(run, "shop")
-        assert run("clients", "api-key", "revoke", "shop", "cak_nothing").exit_code == 4
+        assert run("api-keys", "revoke", "shop", "cak_nothing").exit_code == 4
 
     def test_a_name_that_is_too_long_is_refused(self, run: Run) -> None:
         create(run, "shop")
-        refused = run("clients", "api-key", "create", "shop", "--name", "x" * 65)
+        refused = run("api-keys", "create", "shop", "--name", "x" * 65)
         assert refused.exit_code != 0
         assert "64 characters" in refused.stderr

@@ -1,36 +1,9 @@
-import unicodedata
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from callytics.domain.diagnosis import Complaint, Kind, Language, clean, notice, objection, prompt
+from callytics.domain.diagnosis import Complaint, Kind, Language, notice, objection, prompt
 from tests.support.diagnoses import image_of
 
 KOREAN = Language.KOREAN
-
-
-@pytest.mark.parametrize(
-    ("sent", "cleaned"),
-    [
-        ("  붉은\n\n발진 \t", "붉은 발진"),
-        ("a\0b\x1b[31mc", "a b [31mc"),
-        ("가\u200b나\u202e다", "가 나 다"),
-        ("\u1100\u1161", "가"),
-        ("\0\u200b\n", ""),
-        ("half \ud83d", "half"),
-    ],
-)
-def test_a_text_is_cleaned_of_what_cannot_be_seen(sent: str, cleaned: str) -> None:
-    assert clean(sent) == cleaned
-
-
-@given(st.text(st.characters()))
-def test_a_clean_text_has_no_control_characters_and_stays_as_it_is(text: str) -> None:
-    found = clean(text)
-
-    assert clean(found) == found
-    assert not {"Cc", "Cf", "Cs"} & {unicodedata.category(letter) for letter in found}
 
 
 def test_a_description_is_asked_for_in_words() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callytics.domain.text_cleaning import clean
+from callytics.domain.text_cleaning import clean, visible
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,9 @@ from callytics.domain.text_cleaning import clean
         ("\u202e뒤집힌\u202c 글", "뒤집힌 글"),
         ("  여러\t줄\r\n\u3000글  ", "여러 줄 글"),
         ("\u1112\u1161\u11ab글", "한글"),
+        ("\u1112\u200d\u1161", "하"),
+        ("a\0b\x1b[31mc", "ab[31mc"),
+        ("half \ud83d", "half"),
         ("👍🏽 최고", "👍🏽 최고"),
     ],
 )
@@ -50,3 +53,10 @@ def test_of_any_text_only_what_is_seen_is_left(text: str) -> None:
     assert cleaned == " ".join(cleaned.split())
     assert unicodedata.is_normalized("NFC", cleaned)
     assert not {unicodedata.category(one) for one in cleaned} & {"Cc", "Cf", "Cs", "Co", "Cn"}
+
+
+@given(st.text(st.characters()))
+def test_without_markup_in_sight_it_is_cleaned_once_and_for_all(text: str) -> None:
+    cleaned = visible(text)
+    assert visible(cleaned) == cleaned
+    assert unicodedata.is_normalized("NFC", cleaned)
