@@ -90,7 +90,7 @@ def diagnose(
     """What the model says of the complaint, within `left_s` seconds.
 
     Raises ModelUnavailableError, and AnswerUnusableError for an answer that is cut off, has not the form,
-    names a single condition, or is in another language.
+    names one condition alone or twice, or is in another language.
     """
 
     def accept(answer: ChatAnswer) -> None:
@@ -116,7 +116,9 @@ def _read(answer: ChatAnswer, complaint: Complaint) -> TextForm:
     except ValidationError:
         raise AnswerUnusableError("The model's answer has not the form asked for.") from None
     fault = diagnosis.objection(
-        conditions=len(form.conditions), words=_words(form), language=complaint.language
+        conditions=[condition.name for condition in form.conditions],
+        words=_words(form),
+        language=complaint.language,
     )
     if fault:
         raise AnswerUnusableError(fault)

@@ -141,7 +141,7 @@ def test_a_description_is_judged_in_the_language_asked_for(
     assert (found["status"], found["kind"], found["image"]) == ("done", "text", None)
     assert found["result"]["findings"] == ["itchy red rash"]
     assert found["notice"] == notice(Language.ENGLISH)
-    assert chat.asked[0][1]["content"] == "An itchy rash on my arm"
+    assert chat.asked[0][-1]["content"] == "An itchy rash on my arm"
 
 
 @pytest.mark.parametrize("head", ["", "data:image/heic;base64,"])

@@ -7,7 +7,7 @@ KOREAN = Language.KOREAN
 
 
 def test_a_description_is_asked_for_in_words() -> None:
-    system, user = prompt(Complaint(text="붉은 발진", language=KOREAN))
+    system, *_example, user = prompt(Complaint(text="붉은 발진", language=KOREAN))
 
     assert (system["role"], user) == ("system", {"role": "user", "content": "붉은 발진"})
     assert "image_usable" not in system["content"]
@@ -28,7 +28,7 @@ def test_a_photo_goes_along_with_what_is_said_of_it(text: str | None) -> None:
 def test_what_comes_before_the_complaint_is_the_same_for_all(jpeg: bytes | None) -> None:
     """Servers keep what they have read of it."""
     firsts = [
-        prompt(Complaint(text=text, language=KOREAN, jpeg=jpeg))[0] for text in ("하나", "둘")
+        prompt(Complaint(text=text, language=KOREAN, jpeg=jpeg))[:-1] for text in ("하나", "둘")
     ]
     assert firsts[0] == firsts[1]
 
@@ -44,18 +44,19 @@ def test_every_language_has_its_own_words() -> None:
 @pytest.mark.parametrize(
     ("conditions", "words", "language", "refused"),
     [
-        (0, ["피부 증상 없음"], KOREAN, False),
-        (2, ["붉은 발진", "BCG 흉터"], KOREAN, False),
-        (2, ["37.5", "!"], KOREAN, False),
-        (1, ["붉은 발진"], KOREAN, True),
-        (2, ["a red rash", "가려움"], KOREAN, True),
-        (3, ["皮肤发红"], KOREAN, True),
-        (3, ["a red rash"], Language.ENGLISH, False),
-        (3, ["붉은 발진"], Language.ENGLISH, True),
+        ([], ["피부 증상 없음"], KOREAN, False),
+        (["a", "b"], ["붉은 발진", "BCG 흉터"], KOREAN, False),
+        (["a", "b"], ["37.5", "!"], KOREAN, False),
+        (["a"], ["붉은 발진"], KOREAN, True),
+        (["a", "b", " A"], ["붉은 발진"], KOREAN, True),
+        (["a", "b"], ["a red rash", "가려움"], KOREAN, True),
+        (["a", "b", "c"], ["皮肤发红"], KOREAN, True),
+        (["a", "b", "c"], ["a red rash"], Language.ENGLISH, False),
+        (["a", "b", "c"], ["붉은 발진"], Language.ENGLISH, True),
     ],
 )
 def test_what_cannot_be_given_on_is_objected_to(
-    conditions: int, words: list[str], language: Language, *, refused: bool
+    conditions: list[str], words: list[str], language: Language, *, refused: bool
 ) -> None:
     found = objection(conditions=conditions, words=words, language=language)
     assert (found is not None) == refused

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from callytics.domain.diagnosis import Complaint, Kind, Language
+from callytics.domain.diagnosis import Complaint, Kind, Language, prompt
 from callytics.errors import AnswerUnusableError
 from callytics.ports import Accept, ChatAnswer, Message, ModelInfo
 from callytics.services.diagnosis import SCHEMAS, DiagnosisOptions, diagnose
@@ -110,6 +110,7 @@ BAD = {
     "a number for how sure": written(FORM, confidence=0.93),
     "a likelihood as a number": written(FORM, conditions=[{**CONDITION, "likelihood": 0.9}] * 2),
     "five conditions": written(FORM, conditions=[CONDITION] * 5),
+    "a condition twice": written(FORM, conditions=[CONDITION] * 2),
     "one condition": written(FORM, conditions=[CONDITION]),
     "no step": written(FORM, next_steps=[]),
     "blank words": written(FORM, urgency_reason="  "),
@@ -149,3 +150,11 @@ def test_the_schema_is_one_that_strict_servers_take(kind: Kind) -> None:
             look(below)
 
     look(SCHEMAS[kind])
+
+
+@pytest.mark.parametrize("language", Language)
+def test_the_example_of_the_prompt_is_an_answer_that_would_be_taken(language: Language) -> None:
+    complaint = Complaint(text=COMPLAINT, language=language)
+    shown = prompt(complaint)[2]["content"]
+
+    assert diagnose(says(shown), complaint, OPTIONS, left_s=60).result["urgency"] == "soon"
