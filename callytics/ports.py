@@ -5,7 +5,7 @@ Implementations stand in `workers/runtimes` (models) and `callytics/adapters` (s
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -13,6 +13,7 @@ from uuid import UUID
 
 from callytics.domain.audio import PreparedAudio
 from callytics.domain.delivery import Fault
+from callytics.domain.providers import Use
 from callytics.domain.transcript import Diarization, Interval, SentimentLabel, Word
 
 if TYPE_CHECKING:
@@ -127,16 +128,23 @@ image_url)."""
 class ChatAnswer:
     """`cached_tokens` of the prompt were read before; 0 too where the server does not say.
 
-    `model` is what answered, by the name that its server has for it.
+    `model` is what answered, by the name that its server has for it; `provider` is whose server that is.
     """
 
     text: str
     finish_reason: str
+    provider: str = ""
     model: str = ""
+    revision: str = ""
     prompt_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     seconds: float = 0.0
+
+
+def answered_by(info: ModelInfo, answer: ChatAnswer | None) -> ModelInfo:
+    """The model that gave `answer`, where `info` is the one that was asked first."""
+    return info if answer is None else replace(info, name=answer.model, revision=answer.revision)
 
 
 Accept: TypeAlias = Callable[[ChatAnswer], None]
@@ -159,6 +167,16 @@ class ChatModel(Model, Protocol):
         `schema` is a JSON schema that the server is to hold the answer to; not every server can. What
         `accept` refuses counts as no answer: AnswerUnusableError, unless another server has a better one.
         """
+
+
+class ProviderBook(Protocol):
+    """What is written of the providers outside of the settings."""
+
+    def chosen(self, task: str) -> Sequence[str] | None:
+        """Who is to answer for `task`, in order; None: whom the settings say. Cheap to ask each time."""
+
+    def note(self, use: Use) -> None:
+        """Count a request. Never raises: what was answered is worth more than its count."""
 
 
 class VoiceActivity(Protocol):

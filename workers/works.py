@@ -17,6 +17,7 @@ from callytics.services.batch_items import AnalysisWork
 from callytics.services.call_ending import CallEndedWork
 from callytics.services.delivery import DeliveryWork
 from callytics.services.job_work import JobWork
+from callytics.services.providers import ProviderRows
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
 from callytics.services.stage import StageWork
 from callytics.services.stages.diarize import Diarize
@@ -68,10 +69,10 @@ class Works:
     def needs_model(self, name: str) -> bool:
         return name != Stage.MERGE
 
-    def load(self, name: str) -> Model:
+    def load(self, name: str, sessions: sessionmaker[Session]) -> Model:
         if name == Stage.PREPROCESS:
             return self._preparer()
-        return load(name, self._settings)
+        return load(name, self._settings, ProviderRows(sessions))
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
         return self._makers[stage](model)

@@ -29,7 +29,8 @@ from callytics.errors import (
     TooManyWaitingError,
     TurnConflictError,
 )
-from callytics.ports import ChatModel, Progress
+from callytics.ports import ChatModel, Progress, answered_by
+from callytics.services import providers
 from callytics.services.job_work import End, JobHint, NotNow
 from callytics.services.summary import CheckedSummary, SummaryOptions, read_ahead, summarise
 from callytics.settings import ModelSettings, QuickSummarySettings, Settings
@@ -80,7 +81,8 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
             question.client_id,
             content,
             priority=question.priority,
-            model=model.model,
+            models=providers.model_names(_TASK, settings),
+            first=providers.default_order(_TASK, settings)[0],
             ahead=ahead,
             within=timedelta(seconds=quick.cache_ttl_s),
         )
@@ -230,11 +232,13 @@ class QuickSummaryWork:
         return found
 
     def write(self, session: Session, job: Job, found: CheckedSummary) -> End:
+        model = answered_by(self._chat.info, found.answer)
         QuickSummaries(session).store(
             job.id,
             text=found.text,
-            model=self._chat.info.name,
-            revision=self._chat.info.revision,
+            provider=found.answer.provider if found.answer else None,
+            model=model.name,
+            revision=model.revision,
             prompt_version=PROMPT_VERSION,
             seconds=found.seconds,
             prompt_tokens=found.prompt_tokens,
@@ -285,5 +289,6 @@ def _content_hash(text: str, model: ModelSettings, *, ahead: bool) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+_TASK = "slm"
 _QUEUE = JOBS[JobKind.QUICK_SUMMARY].queue
 _LABELS = {Role.CUSTOMER: "고객", Role.AGENT: "상담사", Role.UNKNOWN: "화자"}

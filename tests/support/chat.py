@@ -75,5 +75,15 @@ class ScriptedChat:
         accept: Accept | None = None,
     ) -> ChatAnswer:
         self.asked.append(messages)
-        text = self.answer(messages, schema)
-        return ChatAnswer(text=text, finish_reason="stop", prompt_tokens=10, output_tokens=5)
+        answer = ChatAnswer(
+            text=self.answer(messages, schema),
+            finish_reason="stop",
+            provider="vllm",
+            model=self.info.name,
+            revision=self.info.revision,
+            prompt_tokens=10,
+            output_tokens=5,
+        )
+        if accept:
+            accept(answer)
+        return answer

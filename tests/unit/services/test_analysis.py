@@ -75,7 +75,10 @@ class FakeChat:
             }
         )
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return ChatAnswer(text=text, finish_reason="stop", prompt_tokens=100, output_tokens=20)
+        given = ChatAnswer(text=text, finish_reason="stop", prompt_tokens=100, output_tokens=20)
+        if accept:
+            accept(given)
+        return given
 
 
 class DeadChat(FakeChat):
