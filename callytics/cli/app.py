@@ -18,6 +18,7 @@ from callytics.cli import (
     endpoints,
     models,
     processes,
+    providers,
     queues,
     receiver,
     settings,
@@ -91,6 +92,7 @@ for name, group, panel, text in (
     ("clients", clients.app, CARE, "Who may call the API."),
     ("db", db.app, CARE, "The database's version."),
     ("models", models.app, CARE, "Which models are configured, found and loaded."),
+    ("providers", providers.app, CARE, "Who answers for the chat models, and what it takes."),
     ("settings", settings.app, CARE, "What this machine's processes are configured with."),
 ):
     app.add_typer(group, name=name, help=text, rich_help_panel=panel, epilog=EPILOG)

@@ -29,7 +29,7 @@ _STANDING = text("""
     WITH asked_first AS (
         SELECT coalesce(
             (SELECT providers[1] FROM provider_choices WHERE task = 'slm'), :first
-        ) AS provider
+        ) AS name
     )
     SELECT
         (
@@ -41,9 +41,9 @@ _STANDING = text("""
                   its.status = 'running'
                   OR its.status = 'queued' AND its.priority = ANY(:no_later)
                   OR its.status = 'done'
-                  AND earlier.model = CAST(:models AS jsonb) ->> provider
-                  AND coalesce(earlier.provider, provider) = provider
-                  AND (provider <> ALL(:own) OR EXISTS (
+                  AND earlier.model = CAST(:models AS jsonb) ->> asked_first.name
+                  AND coalesce(earlier.provider, asked_first.name) = asked_first.name
+                  AND (asked_first.name <> ALL(:own) OR EXISTS (
                       SELECT FROM worker_heartbeats
                       WHERE beat_at > clock_timestamp() - CAST(:fresh_for AS interval)
                         AND models -> 'summarize' ->> 'revision' = earlier.revision

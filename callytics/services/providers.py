@@ -119,7 +119,7 @@ def provider_of(model: ModelSettings, name: str, task: str, settings: Settings) 
     if address is None:
         raise ConfigurationError(_without_address(name))
     own = name in OWN
-    key = said.api_key or (settings.llm.api_key if own else None)
+    key = _key(name, settings)
     if key is None and name in HOSTED:
         raise ConfigurationError(f"{name} wants a key: set {setting(name, 'api_key')}.")
     return Provider(
@@ -142,6 +142,15 @@ def model_names(task: str, settings: Settings) -> Mapping[str, str]:
     return {
         name: said[name].models.get(task, own) if name in said else own for name in names(settings)
     }
+
+
+def has_key(name: str, settings: Settings) -> bool:
+    return _key(name, settings) is not None
+
+
+def _key(name: str, settings: Settings) -> SecretStr | None:
+    said = settings.providers.get(name, ProviderSettings())
+    return said.api_key or (settings.llm.api_key if name in OWN else None)
 
 
 def setting(name: str, field_name: str) -> str:

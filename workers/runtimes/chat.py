@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from openai import (
     APIConnectionError,
     APIError,
@@ -201,10 +201,10 @@ class OpenAiChat:
         # Not the errors' texts: servers quote the prompt in their complaints.
         try:
             body = self._ask(request, started, timeout_s)
-        except (APITimeoutError, httpx.TimeoutException):
-            problem = f"{self._server} did not answer within {timeout_s:g} s."
+        except (APITimeoutError, httpx2.TimeoutException):
+            problem = f"{self._server} did not answer within {round(timeout_s, 1):g} s."
             return Attempt(outcome=Outcome.TIMEOUT, problem=problem)
-        except (APIConnectionError, httpx.TransportError):
+        except (APIConnectionError, httpx2.TransportError):
             setting = self.provider.address_setting
             problem = f"{self._server} cannot be reached: is it running? ({setting})"
             return Attempt(outcome=Outcome.UNREACHABLE, problem=problem)
@@ -220,7 +220,7 @@ class OpenAiChat:
         return self._read(completion)
 
     def _ask(self, request: Request, started: float, timeout_s: float) -> bytes:
-        """The body, read piece by piece: httpx bounds the wait for each piece, not for all of them."""
+        """The body, read piece by piece: httpx2 bounds the wait for each piece, not for all of them."""
         body = bytearray()
         with self._client.with_options(
             timeout=timeout_s
@@ -235,7 +235,7 @@ class OpenAiChat:
             for piece in response.iter_bytes():
                 body += piece
                 if monotonic() - started > timeout_s:
-                    raise httpx.ReadTimeout("")
+                    raise httpx2.ReadTimeout("")
         return bytes(body)
 
     def _read(self, completion: _Completion) -> Attempt:
