@@ -1,7 +1,7 @@
 """Which stage is done by what, and with which model."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -29,6 +29,9 @@ from callytics.services.stages.summarize import Summarize
 from callytics.services.stages.transcribe import Transcribe
 from callytics.settings import Settings
 from workers.runtimes import load
+
+if TYPE_CHECKING:
+    from workers.runtimes.providers import ProviderChain
 
 
 class Works:
@@ -83,7 +86,11 @@ class Works:
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel
     ) -> Callable[[UUID], None]:
-        return AheadReader(sessions, model, self._settings.models.summarize)
+        def worth_it() -> bool:
+            # What is read for money is not remembered for the next request.
+            return cast("ProviderChain", model).asks_own_engine
+
+        return AheadReader(sessions, model, self._settings.models.summarize, worth_it=worth_it)
 
     def _preparer(self) -> Preparer:
         # Only the worker of this queue has the libraries that these import.

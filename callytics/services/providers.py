@@ -35,7 +35,7 @@ class Provider:
     task: str
     model: str
     """What it calls the model."""
-    base_url: str
+    base_url: str = field(repr=False)
     api_key: SecretStr | None
     retries: int
     retry_base_s: float

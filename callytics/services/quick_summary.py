@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import ceil
@@ -252,14 +252,23 @@ class AheadReader:
     """Has the engine read conversations that go on, so that their summary need only be written."""
 
     def __init__(
-        self, sessions: sessionmaker[Session], chat: ChatModel, model: ModelSettings
+        self,
+        sessions: sessionmaker[Session],
+        chat: ChatModel,
+        model: ModelSettings,
+        *,
+        worth_it: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`worth_it`: whether who answers now remembers what it has read."""
         self._sessions = sessions
         self._chat = chat
+        self._worth_it = worth_it
         self._options = replace(SummaryOptions.of(model.options), timeout_s=AHEAD_TIMEOUT_S)
 
     def __call__(self, conversation_id: UUID) -> None:
         """Read the turns so far. Told twice, the engine finds them read."""
+        if not self._worth_it():
+            return
         with unit_of_work(self._sessions) as session:
             conversation = Conversations(session).get(conversation_id)
             said = dialogue.read(render(conversation.turns)) if conversation else ()

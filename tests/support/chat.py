@@ -55,6 +55,7 @@ class ScriptedChat:
         default_factory=lambda: ModelInfo(name="scripted", revision="1", device="cpu")
     )
     asked: list[Sequence[Message]] = field(default_factory=list)
+    provider: str = "vllm"
 
     def warm_up(self) -> None:
         """Nothing to warm."""
@@ -78,7 +79,7 @@ class ScriptedChat:
         answer = ChatAnswer(
             text=self.answer(messages, schema),
             finish_reason="stop",
-            provider="vllm",
+            provider=self.provider,
             model=self.info.name,
             revision=self.info.revision,
             prompt_tokens=10,

@@ -101,6 +101,12 @@ class ProviderChain:
         note = book.note if book else _uncounted
         return cls(model.model, connect=connect, order=order, note=note)
 
+    @property
+    def asks_own_engine(self) -> bool:
+        """Whether the first to be asked is an engine of our own."""
+        members, _ = self._now()
+        return bool(members) and members[0].server.provider.own
+
     def warm_up(self) -> None:
         """An engine of our own must answer; a hosted provider is not paid for nothing."""
         members, _ = self._now()
