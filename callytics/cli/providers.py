@@ -196,7 +196,7 @@ def _provider(
         "problem": None if provider else problem,
         "requests": requests,
         "success_rate": good / requests if requests else None,
-        "cost_usd": sum(one.cost_usd for one in mine),
+        "cost_usd": sum((one.cost_usd for one in mine), 0.0),
     }
 
 

@@ -167,11 +167,10 @@ def _known_address(name: str, model: ModelSettings, settings: Settings) -> str |
 
 
 def _without_address(name: str) -> str:
-    if name in OWN:
-        return (
-            "No chat server is configured: run `callytics up`, or set CALLYTICS_LLM__BASE_URL "
-            f"({name} has no address)."
-        )
+    if name == EMBEDDED:
+        return "embedded is the engine that `callytics up` starts for this task; none is running."
+    if name == VLLM:
+        return "No chat server is configured: run `callytics up`, or set CALLYTICS_LLM__BASE_URL."
     return f"{name} has no address: set {setting(name, 'base_url')}."
 
 
