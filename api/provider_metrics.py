@@ -9,8 +9,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from callytics.db.providers import ProviderUsages, UsageSum
-from callytics.domain.providers import Outcome
+from callytics.db.providers import ProviderUsages
+from callytics.domain.providers import Outcome, Use
 
 Counts: TypeAlias = defaultdict[tuple[str, ...], float]
 
@@ -20,8 +20,8 @@ RATED = timedelta(hours=1)
 
 class ProviderMetrics(Collector):
     def __init__(self) -> None:
-        self._sums: Sequence[UsageSum] = ()
-        self._latest: Sequence[UsageSum] = ()
+        self._sums: Sequence[Use] = ()
+        self._latest: Sequence[Use] = ()
 
     def read(self, session: Session) -> None:
         usages = ProviderUsages(session)

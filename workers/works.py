@@ -88,7 +88,7 @@ class Works:
     ) -> Callable[[UUID], None]:
         def worth_it() -> bool:
             # What is read for money is not remembered for the next request.
-            return cast("ProviderChain", model).asks_own_engine
+            return cast("ProviderChain", model).engine is not None
 
         return AheadReader(sessions, model, self._settings.models.summarize, worth_it=worth_it)
 

@@ -18,7 +18,7 @@ from callytics.cli.problems import CommandError, ExitCode
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from callytics.db.providers import UsageSum
+    from callytics.domain.providers import Use
     from callytics.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
@@ -141,7 +141,7 @@ def usage(*, since: Since = None, as_json: Json = False) -> None:
         say("No provider was asked in that time.", "dim")
 
 
-def _rows(since: timedelta | None) -> tuple[Mapping[str, Sequence[str]], Sequence["UsageSum"]]:
+def _rows(since: timedelta | None) -> tuple[Mapping[str, Sequence[str]], Sequence["Use"]]:
     """Who was chosen, and what was counted."""
     from callytics.db.engine import unit_of_work
     from callytics.db.providers import ProviderChoices, ProviderUsages
@@ -170,7 +170,7 @@ def _tasks(settings: "Settings", chosen: Mapping[str, Sequence[str]]) -> list[Vi
 
 
 def _provider(
-    name: str, settings: "Settings", tasks: Sequence[View], used: Sequence["UsageSum"]
+    name: str, settings: "Settings", tasks: Sequence[View], used: Sequence["Use"]
 ) -> View:
     from callytics.domain.providers import Outcome
     from callytics.errors import ConfigurationError
@@ -213,7 +213,9 @@ def _asked(pairs: Sequence[str]) -> Iterator[View]:
     A process of its own, since this package does not know the client's library.
     """
     command = [sys.executable, "-m", "workers.ask_providers", *pairs]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         told = 0
         for line in process.stdout or ():
             told += 1

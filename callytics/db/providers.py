@@ -1,7 +1,7 @@
 """The `provider_choices` and `provider_usage` tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select
@@ -14,9 +14,7 @@ from callytics.domain.providers import Outcome, Use
 
 _COUNTED = ("requests", "prompt_tokens", "output_tokens", "cost_usd", "seconds")
 
-_INSERT = insert(ProviderUsage).values(
-    hour=func.date_trunc("hour", func.clock_timestamp(), "UTC"), requests=1
-)
+_INSERT = insert(ProviderUsage).values(hour=func.date_trunc("hour", func.clock_timestamp(), "UTC"))
 # One statement and its own transaction, whose commit need not wait for the disk: it stands in the way of
 # an answer that somebody waits for.
 _ADD = _INSERT.on_conflict_do_update(
@@ -25,21 +23,6 @@ _ADD = _INSERT.on_conflict_do_update(
         name: getattr(ProviderUsage, name) + getattr(_INSERT.excluded, name) for name in _COUNTED
     },
 ).returning(RELAX)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UsageSum:
-    """The requests of one outcome."""
-
-    task: str
-    provider: str
-    model: str
-    outcome: Outcome
-    requests: int
-    prompt_tokens: int
-    output_tokens: int
-    cost_usd: float
-    seconds: float
 
 
 class ProviderChoices:
@@ -68,21 +51,9 @@ class ProviderUsages:
         self._session = session
 
     def add(self, use: Use) -> None:
-        self._session.execute(
-            _ADD,
-            {
-                "task": use.task,
-                "provider": use.provider,
-                "model": use.model,
-                "outcome": use.outcome.value,
-                "prompt_tokens": use.prompt_tokens,
-                "output_tokens": use.output_tokens,
-                "cost_usd": use.cost_usd,
-                "seconds": use.seconds,
-            },
-        )
+        self._session.execute(_ADD, asdict(use))
 
-    def sums(self, within: timedelta | None = None) -> Sequence[UsageSum]:
+    def sums(self, within: timedelta | None = None) -> Sequence[Use]:
         """By task, provider, model and outcome; of the hours that reach into the latest `within`."""
         by = (
             ProviderUsage.task,
@@ -95,7 +66,7 @@ class ProviderUsages:
         if within is not None:
             query = query.where(_reaches_into(within))
         return [
-            UsageSum(
+            Use(
                 task=row.task,
                 provider=row.provider,
                 model=row.model,

@@ -78,8 +78,8 @@ def outcome_of(status: int) -> Outcome:
 
 
 def task_of(model: str) -> str:
-    """The task of a chat model, by its name in the settings."""
-    return _OF_MODEL[model]
+    """The task of a chat model, by its name in the settings; of any other, that name."""
+    return _OF_MODEL.get(model, model)
 
 
 def own_name(server: str | None) -> str:
@@ -100,13 +100,16 @@ def retry_wait_s(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Use:
-    """One request to a provider, as it is counted. `cost_usd` is 0 where no price is set."""
+    """Requests to a provider that came to the same, one or more of them added up. `cost_usd` is 0 where no
+    price is set.
+    """
 
     task: str
     provider: str
     model: str
     outcome: Outcome
-    seconds: float
+    requests: int = 1
     prompt_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    seconds: float

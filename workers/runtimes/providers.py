@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from threading import Lock
 from time import monotonic, sleep
 from typing import Any, Protocol, Self
@@ -68,7 +67,7 @@ class ProviderChain:
         note: Callable[[Use], None],
     ) -> None:
         """`model` is what the task's model is called in the settings; `connect` raises
-        ConfigurationError for a provider that lacks one.
+        ConfigurationError for a provider that lacks a setting.
 
         Raises ConfigurationError if all of them do.
         """
@@ -102,16 +101,15 @@ class ProviderChain:
         return cls(model.model, connect=connect, order=order, note=note)
 
     @property
-    def asks_own_engine(self) -> bool:
-        """Whether the first to be asked is an engine of our own."""
+    def engine(self) -> Server | None:
+        """Who is asked first, if that is an engine of our own."""
         members, _ = self._now()
-        return bool(members) and members[0].server.provider.own
+        return members[0].server if members and members[0].server.provider.own else None
 
     def warm_up(self) -> None:
         """An engine of our own must answer; a hosted provider is not paid for nothing."""
-        members, _ = self._now()
-        if members and members[0].server.provider.own:
-            members[0].server.warm_up()
+        if engine := self.engine:
+            engine.warm_up()
 
     def named(self, model: str) -> "ProviderChain":
         """The same providers with another model, those of them that serve it.
@@ -162,26 +160,30 @@ class ProviderChain:
         )
         members, problems = self._now()
         give_up_at = monotonic() + timeout_s
-        failed: dict[str, Attempt] = {}
+        outcomes: set[Outcome] = set()
         for heed_breakers in (True, False):
             for place, member in enumerate(members):
-                left_s = give_up_at - monotonic()
-                if failed and left_s < LEAST_S:
-                    break
-                if heed_breakers and not member.breaker.admits():
-                    continue
-                attempt = self._ask(member, request, left_s, left_s / (len(members) - place))
-                if attempt.outcome is Outcome.OK and attempt.answer is not None:
-                    return attempt.answer
-                failed[member.server.provider.name] = attempt
-            if failed:  # else all of them are left alone, and one may be well again
+                name, left_s = member.server.provider.name, give_up_at - monotonic()
+                if outcomes and left_s < LEAST_S:
+                    problems[name] = "No time was left for it."
+                elif heed_breakers and not member.breaker.admits():
+                    problems[name] = "It has kept failing and is left alone for a while."
+                else:
+                    attempt = self._ask(member, request, left_s, left_s / (len(members) - place))
+                    if attempt.outcome is Outcome.OK and attempt.answer is not None:
+                        return attempt.answer
+                    problems[name] = attempt.problem
+                    outcomes.add(attempt.outcome)
+            if outcomes:  # else all of them are left alone, and one may be well again
                 break
-        raise _error(failed, problems)
+        poor = bool(outcomes) and outcomes <= POOR
+        raise (AnswerUnusableError if poor else ModelUnavailableError)(_told(problems))
 
     def _ask(self, member: Member, request: Request, left_s: float, share_s: float) -> Attempt:
         """One provider's last word, after as many requests as it may be sent."""
-        provider, begun = member.server.provider, monotonic()
-        for number in count(1):
+        provider, begun, number = member.server.provider, monotonic(), 0
+        while True:
+            number += 1
             gone_s = monotonic() - begun
             limit_s = provider.limit_s(share_s=share_s - gone_s, left_s=left_s - gone_s)
             attempt = member.server.attempt(request, timeout_s=limit_s)
@@ -196,7 +198,6 @@ class ProviderChain:
             if not again or wait_s is None or member.breaker.is_open:
                 return attempt
             sleep(wait_s)
-        raise AssertionError  # count has no end
 
     def _record(self, member: Member, attempt: Attempt) -> None:
         provider, answer = member.server.provider, attempt.answer
@@ -204,13 +205,12 @@ class ProviderChain:
             if member.breaker.succeeded():
                 log.info("provider_back", provider=provider.name, task=provider.task)
         elif member.breaker.failed():
-            rest_s, outcome = provider.settings.rest_s, attempt.outcome.value
             log.warning(
                 "provider_rests",
                 provider=provider.name,
                 task=provider.task,
-                outcome=outcome,
-                seconds=rest_s,
+                outcome=attempt.outcome.value,
+                seconds=provider.settings.rest_s,
             )
         prompt, output = (answer.prompt_tokens, answer.output_tokens) if answer else (0, 0)
         self._note(
@@ -246,15 +246,6 @@ class ProviderChain:
 
 def _uncounted(use: Use) -> None:
     """Nobody keeps a book."""
-
-
-def _error(failed: Mapping[str, Attempt], problems: Mapping[str, str]) -> ModelUnavailableError:
-    """How each provider failed, or what it lacks; what can be mended by asking otherwise only where each
-    that was asked gave an answer.
-    """
-    poor = bool(failed) and {attempt.outcome for attempt in failed.values()} <= POOR
-    kind = AnswerUnusableError if poor else ModelUnavailableError
-    return kind(_told({**{name: one.problem for name, one in failed.items()}, **problems}))
 
 
 def _told(problems: Mapping[str, str]) -> str:

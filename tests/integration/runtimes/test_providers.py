@@ -192,7 +192,7 @@ def test_a_fall_back_without_time_is_not_begun(
     connect: Connect, alpha: ChatServer, beta: ChatServer
 ) -> None:
     alpha.silent = True
-    with pytest.raises(ModelUnavailableError):
+    with pytest.raises(ModelUnavailableError, match=r"beta: No time was left"):
         complete(connect(timeout_s=0.3), timeout_s=0.3)
     assert beta.asked == []
 
@@ -286,6 +286,17 @@ def test_a_provider_that_keeps_failing_is_left_alone_and_then_probed(
     wait_until(lambda: complete(chain).provider == "alpha", 10)
     assert len(alpha.asked) == 3
     assert complete(chain).provider == "alpha"
+
+
+def test_the_error_names_those_who_are_left_alone(
+    connect: Connect, alpha: ChatServer, beta: ChatServer
+) -> None:
+    alpha.fails(500)
+    chain = connect(rest_after=1, rest_s=60, model={"retries": 0})
+    complete(chain)
+    beta.fails(400)
+    with pytest.raises(ModelUnavailableError, match=r"alpha: .* left alone .* beta: .* HTTP 400"):
+        complete(chain)
 
 
 def test_where_all_are_left_alone_they_are_asked_all_the_same(
