@@ -67,7 +67,7 @@ class Provider:
 
     def limit_s(self, *, share_s: float, left_s: float) -> float:
         """How long one request may take where all providers together have `left_s`, this one `share_s`."""
-        usual_s = share_s if self.own else min(share_s, HOSTED_TIMEOUT_S)
+        usual_s = min(share_s, HOSTED_TIMEOUT_S) if self.name in HOSTED else share_s
         return min(self.settings.timeout_s or usual_s, left_s)
 
     def cost_usd(self, prompt_tokens: int, output_tokens: int) -> float:

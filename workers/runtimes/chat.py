@@ -33,6 +33,7 @@ from callytics.services.providers import Provider, provider_of
 from callytics.settings import ModelSettings, Settings
 
 LIST_TIMEOUT_S = 10.0
+LARGEST_ANSWER_BYTES = 8 * 2**20
 UNPINNED = "unpinned"
 
 _THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
@@ -234,6 +235,8 @@ class OpenAiChat:
         ) as response:
             for piece in response.iter_bytes():
                 body += piece
+                if len(body) > LARGEST_ANSWER_BYTES:
+                    return b""  # whatever it is, it is no completion
                 if monotonic() - started > timeout_s:
                     raise httpx2.ReadTimeout("")
         return bytes(body)

@@ -229,7 +229,11 @@ def test_a_time_that_is_too_late_is_not_waited_for(
     assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("beta", Outcome.OK)]
 
 
-@pytest.mark.parametrize("raw", [b"", b"<html>busy</html>", b"[]", b'{"choices": []}', b'{"cho'])
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"<html>busy</html>", b"[]", b'{"choices": []}', b'{"cho', b" " * (9 * 2**20) + b"{}"],
+    ids=["empty", "html", "list", "no choice", "cut", "endless"],
+)
 def test_a_body_that_is_no_completion_is_followed_by_the_next(
     connect: Connect, alpha: ChatServer, book: Book, raw: bytes
 ) -> None:

@@ -92,8 +92,9 @@ def test_who_is_not_known_is_refused_with_those_who_are() -> None:
     ("name", "said", "share_s", "left_s", "limit_s"),
     [
         ("vllm", {}, 40, 80, 40),
-        ("mine", {}, 40, 80, 15),
-        ("mine", {}, 2, 3, 2),
+        ("mine", {}, 40, 80, 40),
+        ("openai", {"api_key": "k"}, 40, 80, 15),
+        ("openai", {"api_key": "k"}, 2, 3, 2),
         ("mine", {"timeout_s": 2.5}, 1.5, 3, 2.5),
         ("mine", {"timeout_s": 60}, 40, 50, 50),
     ],
