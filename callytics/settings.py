@@ -14,11 +14,13 @@ from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_state_path
 from pydantic import (
+    AnyHttpUrl,
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -247,6 +249,15 @@ class ProviderSettings(_Block):
 
     rest_s: float = Field(default=30, gt=0)
     """How long, in seconds; then one request probes it."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        try:
+            _ = value and AnyHttpUrl(value)
+        except ValidationError:  # whose text would repeat it, and it may hold a password
+            raise ValueError("must be an address such as https://host/v1") from None
+        return value
 
 
 class ModelsSettings(_Block):

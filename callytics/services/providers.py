@@ -90,7 +90,7 @@ def model_of(task: str, settings: Settings) -> ModelSettings:
     """Raises UnknownTaskError."""
     if task not in tasks():
         raise UnknownTaskError(
-            f"No chat model has the task `{task}`; there are {_listed(tasks())}."
+            f"No chat model has the task `{task}`; there are {', '.join(tasks())}."
         )
     model: ModelSettings = getattr(settings.models, TASKS[task])
     return model
@@ -106,7 +106,7 @@ def resolve(name: str, task: str, settings: Settings) -> Provider:
     """The provider `name` for `task`; raises ConfigurationError that names the setting which it lacks."""
     if name not in names(settings):
         raise UnknownProviderError(
-            f"There is no provider `{name}`; there are {_listed(names(settings))}. "
+            f"There is no provider `{name}`; there are {', '.join(names(settings))}. "
             f"{setting(name, 'base_url')} makes it one."
         )
     return provider_of(model_of(task, settings), name, task, settings)
@@ -172,10 +172,6 @@ def _without_address(name: str) -> str:
     if name == VLLM:
         return "No chat server is configured: run `callytics up`, or set CALLYTICS_LLM__BASE_URL."
     return f"{name} has no address: set {setting(name, 'base_url')}."
-
-
-def _listed(known: Sequence[str]) -> str:
-    return ", ".join(known)
 
 
 # --- what somebody chose -------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from callytics.errors import ConfigurationError, UnknownProviderError, UnknownTaskError
 from callytics.services.providers import default_order, model_names, names, resolve
@@ -104,3 +105,13 @@ def test_a_request_takes_its_share_or_what_its_provider_is_given(
 ) -> None:
     found = resolve(name, "mlm", settings(**{name: {"base_url": VLLM, **said}}))
     assert found.limit_s(share_s=share_s, left_s=left_s) == limit_s
+
+
+@pytest.mark.parametrize("url", ["gpu:8000/v1", "ftp://gpu/v1", "http://u:hunter2@gpu:99999/v1"])
+def test_what_is_no_address_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings(mine={"base_url": url})
+    [fault] = caught.value.errors(include_input=False)
+    assert fault["loc"] == ("providers", "mine", "base_url")
+    assert "https://host/v1" in fault["msg"]
+    assert "hunter2" not in fault["msg"]
