@@ -132,6 +132,7 @@ RESULT: dict[str, Any] = {
     },
     "summary": {
         "text": "고객이 사업자 등록 절차를 문의하여 필요 서류와 방법을 안내함",
+        "provider": "vllm",
         "model": "qwen3-4b",
         "seconds": 1.92,
     },
@@ -162,6 +163,7 @@ QUICK_SUMMARY: dict[str, Any] = {
     "summary": "고객이 사업자 등록 절차를 문의하여 필요 서류와 방법을 안내함",
     "processing_time": 2.35,
     "model_used": "qwen3-4b",
+    "provider": "vllm",
     "status": "success",
     "summary_id": _SUMMARY_ID,
     "cached": False,
@@ -174,6 +176,7 @@ QUICK_SUMMARY_LATE = {
     "summary": None,
     "processing_time": 0.012,
     "model_used": None,
+    "provider": None,
     "status": "processing",
     "source": None,
     "summary_url": f"https://callytics.example/api/v1/consultation/quick-summary/{_SUMMARY_ID}",

@@ -15,6 +15,7 @@ from prometheus_client import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.provider_metrics import ProviderMetrics
 from callytics.db.batches import Batches
 from callytics.db.diagnoses import Diagnoses
 from callytics.db.engine import unit_of_work
@@ -149,6 +150,9 @@ class Metrics:
             registry=registry,
         )
 
+        self._providers = ProviderMetrics()
+        registry.register(self._providers)
+
     def count_request(self, *, method: str, route: str, status: int, seconds: float) -> None:
         outcomes = {4: "client_error", 5: "server_error"}
         self._requests.labels(outcomes.get(status // 100, "success")).inc()
@@ -181,6 +185,7 @@ class Metrics:
             self._queue_running.labels(queue.value).set(health.running)
             self._queue_oldest.labels(queue.value).set(health.oldest_queued_s or 0)
             self._queue_workers.labels(queue.value).set(health.ready)
+        self._providers.read(session)
         self._batch_size.set(Batches(session).latest_size())
         self._heartbeat_age.clear()
         for worker, age_s in Heartbeats(session).ages().items():

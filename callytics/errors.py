@@ -502,6 +502,18 @@ class ConfigurationError(CallyticsError):
     code = "configuration_error"
 
 
+class UnknownTaskError(ConfigurationError):
+    """No chat model has this task."""
+
+    code = "unknown_task"
+
+
+class UnknownProviderError(ConfigurationError):
+    """There is no provider of this name."""
+
+    code = "unknown_provider"
+
+
 class NotConnectedError(ConfigurationError):
     """No stack runs here and none is named."""
 

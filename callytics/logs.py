@@ -23,8 +23,9 @@ _SHARED: list[Any] = [
 
 _LIBRARIES = {
     **dict.fromkeys(("celery", "kombu", "amqp", "sse_starlette", "python_multipart"), logging.INFO),
-    # httpx and uvicorn log whole URLs, Celery every task with its arguments.
-    **dict.fromkeys(("httpx", "httpcore", "uvicorn.access"), logging.WARNING),
+    # httpx and uvicorn log whole URLs, Celery every task with its arguments, openai the prompt.
+    **dict.fromkeys(("httpx", "httpcore", "httpx2", "httpcore2"), logging.WARNING),
+    **dict.fromkeys(("uvicorn.access", "openai"), logging.WARNING),
     **dict.fromkeys(("celery.app.trace", "celery.worker.strategy", "celery.beat"), logging.WARNING),
 }
 """The least level that these log at, whatever is configured."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from callytics.domain.audio import PreparedAudio
 from callytics.domain.delivery import Fault
+from callytics.domain.providers import Use
 from callytics.domain.sentiment import Judgement
 from callytics.domain.transcript import Diarization, Interval, Word
 
@@ -165,6 +166,11 @@ class ChatAnswer:
     seconds: float = 0.0
 
 
+def answered_by(info: ModelInfo, answer: ChatAnswer | None) -> ModelInfo:
+    """The model that gave `answer`, where `info` is the one that was asked first."""
+    return info if answer is None else replace(info, name=answer.model, revision=answer.revision)
+
+
 Accept: TypeAlias = Callable[[ChatAnswer], None]
 """Raises AnswerUnusableError for an answer that cannot be worked with."""
 
@@ -185,6 +191,16 @@ class ChatModel(Model, Protocol):
         `schema` is a JSON schema that the server is to hold the answer to; not every server can. What
         `accept` refuses counts as no answer: AnswerUnusableError, unless another server has a better one.
         """
+
+
+class ProviderBook(Protocol):
+    """What is written of the providers outside of the settings."""
+
+    def chosen(self, task: str) -> Sequence[str] | None:
+        """Who is to answer for `task`, in order; None: whom the settings say. Cheap to ask each time."""
+
+    def note(self, use: Use) -> None:
+        """Count a request. Never raises: what was answered is worth more than its count."""
 
 
 class VoiceActivity(Protocol):

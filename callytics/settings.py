@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_state_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -196,8 +206,67 @@ class ModelSettings(_Block):
     server: str | None = None
     """OpenAI-compatible server of a chat model (`http://host:8000/v1`); None: `llm.base_url`."""
 
+    providers: Annotated[tuple[str, ...], NoDecode] = ()
+    """Who answers for a chat model, comma-separated, the first that can; none: its own server.
+    `callytics providers use` changes it without a restart."""
+
+    retries: int | None = Field(default=None, ge=0)
+    """Further requests to a provider that failed in passing; None: 1, and 0 to an engine of our own,
+    whose attempts the rows count."""
+
+    retry_base_s: float = Field(default=0.2, ge=0)
+    """Wait before such a request, in seconds; each further wait is twice as long."""
+
     options: dict[str, Any] = Field(default_factory=dict)
     """What only this runtime knows."""
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _split_providers(cls, value: Any) -> Any:
+        return _split(value)
+
+
+ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+class ProviderSettings(_Block):
+    """An OpenAI-compatible provider, under a name of its own (docs/providers.md)."""
+
+    base_url: str | None = None
+    """Its address, up to `/v1`; None: the known one of `openai`, the configured one of `embedded`, `vllm`."""
+
+    api_key: SecretStr | None = None
+    """Its key."""
+
+    models: dict[str, str] = Field(default_factory=dict)
+    """Task -> what the provider calls the model (`..._MODELS__SLM=gpt-4o-mini`); else the task's own."""
+
+    timeout_s: float | None = Field(default=None, gt=0)
+    """How long one request may take, in seconds; None: its share of what the task has."""
+
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """What goes with each request beside the protocol, as JSON."""
+
+    usd_per_million_input: float | None = Field(default=None, ge=0)
+    """Price of a million prompt tokens, in US dollars."""
+
+    usd_per_million_output: float | None = Field(default=None, ge=0)
+    """Price of a million tokens that it writes, in US dollars."""
+
+    rest_after: int = Field(default=5, ge=1)
+    """Requests in a row that fail before the provider is left alone for a while."""
+
+    rest_s: float = Field(default=30, gt=0)
+    """How long, in seconds; then one request probes it."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        try:
+            _ = value and AnyHttpUrl(value)
+        except ValidationError:  # whose text would repeat it, and it may hold a password
+            raise ValueError("must be an address such as https://host/v1") from None
+        return value
 
 
 class ModelsSettings(_Block):
@@ -561,6 +630,9 @@ class Settings(BaseSettings):
     client: ClientSettings = Field(default_factory=ClientSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)
     models: ModelsSettings
+    providers: dict[ProviderName, ProviderSettings] = Field(default_factory=dict)
+    """Who may answer for the chat models (`CALLYTICS_PROVIDERS__OPENAI__API_KEY=...`)."""
+
     workers: dict[Queue, WorkerSettings] = Field(default_factory=dict)
     """Per queue: GPU, memory share, recycling, threads (`CALLYTICS_WORKERS__STT__GPU=0`)."""
 

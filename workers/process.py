@@ -51,12 +51,13 @@ class Serving:
         self._classifier: Callable[[], None] | None = None
         self._worker = worker
         self._celery = make_celery(settings)
-        names = [name for name in models_of(queues) if factory.needs_model(name)]
-        self._preloader = Preloader(
-            {name: partial(factory.load, name) for name in names}, on_ready=self._add_works
-        )
         self._sessions = sessions = make_sessions(
             make_engine(settings, application=worker, ping=False)
+        )
+        names = [name for name in models_of(queues) if factory.needs_model(name)]
+        self._preloader = Preloader(
+            {name: partial(factory.load, name, sessions) for name in names},
+            on_ready=self._add_works,
         )
         device = os.environ.get("CUDA_VISIBLE_DEVICES") or "cpu"
         self._heartbeat = Heartbeat(sessions, worker, queues, device, self._say)

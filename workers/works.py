@@ -1,7 +1,7 @@
 """Which stage is done by what, and with which model."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -19,6 +19,7 @@ from callytics.services.classifier import Classifier
 from callytics.services.delivery import DeliveryWork
 from callytics.services.diagnosis_jobs import DiagnosisWork
 from callytics.services.job_work import JobWork
+from callytics.services.providers import ProviderRows
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
 from callytics.services.stage import StageWork
 from callytics.services.stages.diarize import Diarize
@@ -30,6 +31,9 @@ from callytics.services.stages.summarize import Summarize
 from callytics.services.stages.transcribe import Transcribe
 from callytics.settings import Settings
 from workers.runtimes import load
+
+if TYPE_CHECKING:
+    from workers.runtimes.providers import ProviderChain
 
 
 class Works:
@@ -72,10 +76,10 @@ class Works:
         """All but merging does; a model that no setting names is done without."""
         return name != Stage.MERGE and getattr(self._settings.models, name, name) is not None
 
-    def load(self, name: str) -> Model:
+    def load(self, name: str, sessions: sessionmaker[Session]) -> Model:
         if name == Stage.PREPROCESS:
             return self._preparer()
-        return load(name, self._settings)
+        return load(name, self._settings, ProviderRows(sessions))
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
         return self._makers[stage](model)
@@ -86,7 +90,11 @@ class Works:
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel
     ) -> Callable[[UUID], None]:
-        return AheadReader(sessions, model, self._settings.models.summarize)
+        def worth_it() -> bool:
+            # What is read for money is not remembered for the next request.
+            return cast("ProviderChain", model).engine is not None
+
+        return AheadReader(sessions, model, self._settings.models.summarize, worth_it=worth_it)
 
     def make_classifier(
         self,

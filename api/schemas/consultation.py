@@ -65,6 +65,9 @@ class QuickSummaryResult(Schema):
 
     model_used: str | None
 
+    provider: str | None = None
+    """Who answered; null while nobody did, or where nobody was asked."""
+
     status: Literal["success", "processing", "failed"]
 
     summary_id: UUID
@@ -90,6 +93,7 @@ class QuickSummaryResult(Schema):
             summary=row.text,
             processing_time=round(seconds, 3),
             model_used=row.model,
+            provider=row.provider,
             status=status,
             summary_id=row.id,
             cached=cached,

@@ -20,6 +20,7 @@ from callytics.cli import (
     endpoints,
     models,
     processes,
+    providers,
     queues,
     receiver,
     sentiment,
@@ -98,6 +99,7 @@ for name, group, panel, text in (
     ("api-keys", api_keys.app, CARE, "Keys for the text services, for clients that cannot sign."),
     ("db", db.app, CARE, "The database's version."),
     ("models", models.app, CARE, "Which models are configured, found and loaded."),
+    ("providers", providers.app, CARE, "Who answers for the chat models, and what it takes."),
     ("settings", settings.app, CARE, "What this machine's processes are configured with."),
 ):
     app.add_typer(group, name=name, help=text, rich_help_panel=panel, epilog=EPILOG)

@@ -156,7 +156,7 @@ def _print_batch(batch: View) -> None:
 
 
 def _print_runs(runs: Sequence[View]) -> None:
-    columns = ("run", "model", "revision", "prompt", "consultations", "done", "failed")
+    columns = ("run", "model", "provider", "revision", "prompt", "consultations", "done", "failed")
     print_plain("")
     print_table(
         (*columns, "model seconds", "tokens in", "tokens out", "started", "completed"),
@@ -164,6 +164,7 @@ def _print_runs(runs: Sequence[View]) -> None:
             (
                 run["run"],
                 run["model"],
+                " ".join(run["providers"]),
                 " ".join(run["revisions"]),
                 run["prompt_version"],
                 run["consultations"],

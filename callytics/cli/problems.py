@@ -14,6 +14,8 @@ from callytics.errors import (
     InvalidBoundKeyError,
     NotConnectedError,
     NothingToRerunError,
+    UnknownProviderError,
+    UnknownTaskError,
 )
 
 
@@ -47,6 +49,8 @@ _BY_ERROR = {
     InvalidBoundKeyError: ExitCode.REFUSED,
     NotConnectedError: ExitCode.UNREACHABLE,
     NothingToRerunError: ExitCode.NOTHING_TO_DO,
+    UnknownProviderError: ExitCode.NOT_FOUND,
+    UnknownTaskError: ExitCode.NOT_FOUND,
 }
 
 

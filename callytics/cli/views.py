@@ -75,6 +75,7 @@ class _Found:
     seconds: float = 0.0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    providers: set[str] = field(default_factory=set)
     revisions: set[str] = field(default_factory=set)
 
     def add(self, result: AnalysisResult) -> None:
@@ -83,6 +84,7 @@ class _Found:
         self.seconds += result.seconds or 0.0
         self.prompt_tokens += result.prompt_tokens or 0
         self.output_tokens += result.output_tokens or 0
+        self.providers |= {result.provider} if result.provider else set()
         self.revisions |= {result.revision} if result.revision else set()
 
 
@@ -103,6 +105,7 @@ def _provenance(found: _Found) -> Json:
         "processing_time": round(found.seconds, 2),
         "prompt_tokens": found.prompt_tokens,
         "output_tokens": found.output_tokens,
+        "providers": sorted(found.providers),
         "revisions": sorted(found.revisions),
     }
 

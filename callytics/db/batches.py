@@ -383,11 +383,11 @@ class AnalysisResults:
             .on_conflict_do_nothing()
         )
 
-    def rate(self, model: str, latest: int) -> float | None:
-        """Seconds that a consultation took on average, of the `latest` ones of this model."""
+    def rate(self, models: Collection[str], latest: int) -> float | None:
+        """Seconds that a consultation took on average, of the `latest` ones of these models."""
         recent = (
             select(AnalysisResult.seconds)
-            .where(AnalysisResult.model == model, AnalysisResult.seconds.is_not(None))
+            .where(AnalysisResult.model.in_(models), AnalysisResult.seconds.is_not(None))
             .order_by(AnalysisResult.created_at.desc())
             .limit(latest)
             .subquery()

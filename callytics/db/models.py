@@ -280,6 +280,8 @@ class Summary(Base):
         ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True
     )
     text: Mapped[str]
+    provider: Mapped[str | None] = mapped_column(String(64))
+    """Who answered; None where nobody was asked."""
     model: Mapped[str]
     revision: Mapped[str]
     prompt_version: Mapped[str] = mapped_column(String(32))
@@ -349,6 +351,8 @@ class QuickSummary(Base):
     late: Mapped[bool] = mapped_column(default=False)
     """The deadline could not be made: the client was told to fetch the answer."""
     text: Mapped[str | None]
+    provider: Mapped[str | None] = mapped_column(String(64))
+    """Who answered; None where nobody was asked."""
     model: Mapped[str | None]
     revision: Mapped[str | None]
     prompt_version: Mapped[str | None] = mapped_column(String(32))
@@ -591,6 +595,7 @@ class AnalysisResult(Base):
     quality_score: Mapped[float | None]
     problem: Mapped[dict[str, Any] | None]
     attempts: Mapped[int]
+    provider: Mapped[str | None] = mapped_column(String(64))
     model: Mapped[str | None]
     revision: Mapped[str | None]
     prompt_version: Mapped[str | None] = mapped_column(String(32))
@@ -760,6 +765,33 @@ class WorkerHeartbeat(Base):
     """Stage -> status, model, revision, device, load_seconds, problem."""
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     beat_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ProviderChoice(Base):
+    """Who answers for a task, in order, where it is not whom the settings say."""
+
+    __tablename__ = "provider_choices"
+
+    task: Mapped[str] = mapped_column(String(32), primary_key=True)
+    providers: Mapped[list[str]]
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ProviderUsage(Base):
+    """Requests to providers, added up by the hour; never what was asked or answered."""
+
+    __tablename__ = "provider_usage"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    task: Mapped[str] = mapped_column(String(32), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(32), primary_key=True)
+    requests: Mapped[int] = mapped_column(BigInteger)
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger)
+    output_tokens: Mapped[int] = mapped_column(BigInteger)
+    cost_usd: Mapped[float]
+    seconds: Mapped[float]
 
 
 class IdempotencyKey(Base):

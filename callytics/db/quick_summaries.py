@@ -1,13 +1,13 @@
 """The `quick_summaries` table, and the conversations that go on (`conversations`, `spoken_turns`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Interval, bindparam, case, delete, exists, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from callytics.db.engine import RELAX, insist
@@ -16,6 +16,7 @@ from callytics.db.jobs import insertion
 from callytics.db.models import Conversation, Job, QuickSummary
 from callytics.domain.job import Priority
 from callytics.domain.jobs import JobKind
+from callytics.domain.providers import OWN
 from callytics.domain.stages import StageStatus
 from callytics.errors import ConversationNotFoundError, QuickSummaryNotFoundError
 
@@ -25,20 +26,28 @@ from callytics.errors import ConversationNotFoundError, QuickSummaryNotFoundErro
 _SUMMARY = QuickSummary.__table__.c
 
 _STANDING = text("""
+    WITH asked_first AS (
+        SELECT coalesce(
+            (SELECT providers[1] FROM provider_choices WHERE task = 'slm'), :first
+        ) AS name
+    )
     SELECT
         (
             SELECT id
-            FROM quick_summaries AS earlier JOIN jobs AS its USING (id)
+            FROM asked_first, quick_summaries AS earlier JOIN jobs AS its USING (id)
             WHERE earlier.client_id = :client_id AND earlier.content_hash = :content_hash
               AND earlier.received_at > clock_timestamp() - CAST(:within AS interval)
               AND (
                   its.status = 'running'
                   OR its.status = 'queued' AND its.priority = ANY(:no_later)
-                  OR its.status = 'done' AND earlier.model = :model AND EXISTS (
+                  OR its.status = 'done'
+                  AND earlier.model = CAST(:models AS jsonb) ->> asked_first.name
+                  AND coalesce(earlier.provider, asked_first.name) = asked_first.name
+                  AND (asked_first.name <> ALL(:own) OR EXISTS (
                       SELECT FROM worker_heartbeats
                       WHERE beat_at > clock_timestamp() - CAST(:fresh_for AS interval)
                         AND models -> 'summarize' ->> 'revision' = earlier.revision
-                  )
+                  ))
               )
             ORDER BY earlier.received_at DESC
             LIMIT 1
@@ -56,7 +65,7 @@ _STANDING = text("""
         ) AS seconds
     FROM jobs
     WHERE kind = 'quick_summary' AND status IN ('queued', 'running')
-""")
+""").bindparams(bindparam("models", type_=JSONB))
 
 _ADD = (
     insert(QuickSummary.__table__)  # type: ignore[arg-type]
@@ -213,14 +222,17 @@ class QuickSummaries:
         content_hash: str,
         *,
         priority: Priority,
-        model: str,
+        models: Mapping[str, str],
+        first: str,
         ahead: bool,
         within: timedelta,
     ) -> Standing:
         """What a request of this `priority` would find, and how long one like it takes.
 
         An earlier one with the same content counts if it is answered, or will be no later. An answer
-        counts if a worker that lives now would give it with the same revision of the model.
+        counts if it is that of the provider who is asked first now (`first`, unless somebody chose another),
+        by the model that it has in `models`; an engine's own if a worker that lives now would give it with
+        the same revision.
         """
         row = self._session.execute(
             _STANDING,
@@ -229,7 +241,9 @@ class QuickSummaries:
                 "content_hash": content_hash,
                 "within": within,
                 "no_later": [*map(str, _BEFORE[priority])],
-                "model": model,
+                "models": dict(models),
+                "first": first,
+                "own": list(OWN),
                 "fresh_for": FRESH_FOR,
                 "ahead": ahead,
                 "recent": RECENT,

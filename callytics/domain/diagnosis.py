@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from callytics.domain.text_cleaning import visible
+
 DIAGNOSIS_PROMPT_VERSION = "skin-1"
 """Changes with everything that changes what a model is asked or how its answer is read."""
 
@@ -110,7 +112,7 @@ def notice(language: Language) -> str:
 
 def objection(*, conditions: Sequence[str], words: Iterable[str], language: Language) -> str | None:
     """Why an answer that names these conditions in these words cannot be given on; None: it can."""
-    named = len({clean(name).casefold() for name in conditions})
+    named = len({visible(name).casefold() for name in conditions})
     if named < len(conditions):
         return "The model names a condition twice."
     if 0 < named < FEWEST_CONDITIONS:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from callytics.domain.providers import EMBEDDED
 from callytics.domain.stages import Queue
 from callytics.embedded.parts import MLM_ENGINE, SLM_ENGINE, application, llm_engine
 from callytics.embedded.postgres import Postgres
@@ -252,7 +253,7 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
     if wanted.llm.base_url is None:
         for engine in ENGINES:
             model: ModelSettings = getattr(wanted.models, engine.task)
-            if model.server is None:
+            if model.server is None and EMBEDDED in (model.providers or (EMBEDDED,)):
                 port = free_port(engine.port)
                 url = f"http://127.0.0.1:{port}/v1"
                 for task in (engine.task, *engine.also):

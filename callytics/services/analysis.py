@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import monotonic
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic import Field as Limits
@@ -13,11 +13,12 @@ from callytics.domain.analysis import FEWEST_KEYWORDS, MOST_KEYWORDS, Message, T
 from callytics.domain.analysis_answer import Draft, Settled
 from callytics.domain.analysis_checks import Evidence, Finding, Outcome
 from callytics.domain.analysis_wording import Fault, Part, Written
-from callytics.domain.answers import unfenced
 from callytics.domain.dialogue import language_of, read
 from callytics.domain.evidence import Said
-from callytics.errors import AnalysisInvalidError, ConversationEmptyError
+from callytics.errors import AnalysisInvalidError, AnswerUnusableError, ConversationEmptyError
 from callytics.ports import ChatAnswer, ChatModel
+
+F = TypeVar("F", bound=BaseModel)
 
 RETRY_TEMPERATURE = 0.5
 """The second answer is to be another one."""
@@ -120,9 +121,13 @@ class Analysis:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Analysed:
-    """An analysis and what it took; `repaired` where the model was asked twice."""
+    """An analysis and what it took; `repaired` where the model was asked twice.
+
+    `answer` is the one that the analysis, or most of it, is made of.
+    """
 
     analysis: Analysis
+    answer: ChatAnswer
     seconds: float
     prompt_tokens: int
     output_tokens: int
@@ -130,8 +135,11 @@ class Analysed:
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored: the analysis, and what it took."""
-        took = {name: getattr(self, name) for name in self.__slots__ if name != "analysis"}
+        took = {name: getattr(self, name) for name in _TOOK}
         return {**self.analysis.to_json(), **took}
+
+
+_TOOK = ("seconds", "prompt_tokens", "output_tokens", "repaired")
 
 
 def analyse(
@@ -161,11 +169,12 @@ def analyse(
         faults = first.faults if first else {Fault.FORM}
         missing = [part for part in Part if first and not first.parts[part]]
         again = analysis.once_more(messages, faults, talk.language)
-        answers.append(
-            _ask(model, again, _bolder(options), schema_of(missing) if first else SCHEMA)
-        )
-        repair = _repaired if first else _draft
-        drafts.append(repair(answers[1], talk, messages))
+        if first:
+            answers.append(_ask(model, again, _bolder(options), schema_of(missing), _Repair))
+            drafts.append(_repaired(answers[1], talk, messages))
+        else:
+            answers.append(_ask(model, again, _bolder(options)))
+            drafts.append(_draft(answers[1], talk, messages))
     settled = analysis_answer.settle(_valid(drafts), talk)
     evidence = analysis_checks.find_evidence(settled, talk)
     findings = analysis_checks.judge(
@@ -184,6 +193,7 @@ def analyse(
             findings=findings,
             evidence=evidence,
         ),
+        answer=next(one for one, draft in zip(answers, drafts, strict=True) if draft),
         seconds=round(monotonic() - started, 3),
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),
@@ -196,14 +206,36 @@ def _ask(
     messages: Sequence[Message],
     options: AnalysisOptions,
     schema: Mapping[str, Any] = SCHEMA,
+    form: type[BaseModel] = AnalysisForm,
 ) -> ChatAnswer:
-    return model.complete(
-        messages,
-        max_tokens=options.max_tokens,
-        temperature=options.temperature,
-        timeout_s=options.timeout_s,
-        schema=schema,
-    )
+    """An answer that has the `form`; if nobody has one, the last of those that were given."""
+    given: list[ChatAnswer] = []
+
+    def accept(answer: ChatAnswer) -> None:
+        given.append(answer)
+        if _filled(form, answer) is None:
+            raise AnswerUnusableError("The answer does not have the form that was asked for.")
+
+    try:
+        return model.complete(
+            messages,
+            max_tokens=options.max_tokens,
+            temperature=options.temperature,
+            timeout_s=options.timeout_s,
+            schema=schema,
+            accept=accept,
+        )
+    except AnswerUnusableError:
+        if not given:
+            raise
+        return given[-1]
+
+
+def _filled(form: type[F], answer: ChatAnswer) -> F | None:
+    try:
+        return form.model_validate_json(unfenced(answer.text))
+    except ValidationError:
+        return None
 
 
 def _bolder(options: AnalysisOptions) -> AnalysisOptions:
@@ -212,9 +244,8 @@ def _bolder(options: AnalysisOptions) -> AnalysisOptions:
 
 def _draft(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft | None:
     """What of the answer can stay; None if it does not have the form."""
-    try:
-        form = AnalysisForm.model_validate_json(unfenced(answer.text))
-    except ValidationError:
+    form = _filled(AnalysisForm, answer)
+    if form is None:
         return None
     written = Written(
         parts={part: getattr(form.summary, part.value) for part in Part},
@@ -227,9 +258,8 @@ def _draft(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft
 
 def _repaired(answer: ChatAnswer, talk: Talk, messages: Sequence[Message]) -> Draft | None:
     """What can stay of the parts that were asked for again."""
-    try:
-        found = _Repair.model_validate_json(unfenced(answer.text))
-    except ValidationError:
+    found = _filled(_Repair, answer)
+    if found is None:
         return None
     parts = {part: found.summary.get(part, "") for part in Part}
     written = Written(parts=parts, keywords=(), keyword_title="", descriptive_title="")

@@ -14,7 +14,7 @@ from callytics.domain.analysis import ANALYSIS_PROMPT_VERSION
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import CallNotFoundError
-from callytics.ports import ChatModel, ModelInfo, Progress
+from callytics.ports import ChatModel, Progress
 from callytics.services.analysis import Analysed, AnalysisOptions, analyse
 from callytics.services.job_work import End
 from callytics.services.quick_summary import render
@@ -26,12 +26,6 @@ class _ToAnalyse:
     language: str | None
     model: str
     options: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    analysed: Analysed
-    model: ModelInfo
 
 
 class AnalysisWork:
@@ -55,29 +49,28 @@ class AnalysisWork:
             conversation=conversation, language=None, model=run.model, options=run.options
         )
 
-    def compute(self, inputs: _ToAnalyse, progress: Progress) -> _Found:  # noqa: ARG002
+    def compute(self, inputs: _ToAnalyse, progress: Progress) -> Analysed:  # noqa: ARG002
         model = self._model(inputs.model)
         options = AnalysisOptions.of(inputs.options)
-        analysed = analyse(model, inputs.conversation, options, language=inputs.language)
-        return _Found(analysed=analysed, model=model.info)
+        return analyse(model, inputs.conversation, options, language=inputs.language)
 
-    def write(self, session: Session, job: Job, found: _Found) -> End:
+    def write(self, session: Session, job: Job, found: Analysed) -> End:
         item: AnalysisItem = AnalysisItems(session).get(job.id)
         if item.call_id is None and item.conversation is None:
             return _call_deleted()
-        analysed = found.analysed
         AnalysisResults(session).put(
             item.id,
             item.run_no,
-            analysis=analysed.to_json(),
-            quality_score=analysed.analysis.quality_score,
+            analysis=found.to_json(),
+            quality_score=found.analysis.quality_score,
             attempts=job.attempt,
-            model=found.model.name,
-            revision=found.model.revision,
+            provider=found.answer.provider,
+            model=found.answer.model,
+            revision=found.answer.revision,
             prompt_version=ANALYSIS_PROMPT_VERSION,
-            seconds=analysed.seconds,
-            prompt_tokens=analysed.prompt_tokens,
-            output_tokens=analysed.output_tokens,
+            seconds=found.seconds,
+            prompt_tokens=found.prompt_tokens,
+            output_tokens=found.output_tokens,
         )
         announce(session, item.batch_id)
         return End()

@@ -99,6 +99,7 @@ class ItemView(Schema):
     processing_time: float | None = None
     """Seconds that the model took."""
 
+    provider: str | None = None
     model: str | None = None
     revision: str | None = None
     prompt_version: str | None = None
@@ -129,6 +130,7 @@ class ItemView(Schema):
             shown |= {
                 "quality_score": found.quality_score,
                 "processing_time": found.seconds,
+                "provider": found.provider,
                 "model": found.model,
                 "revision": found.revision,
                 "prompt_version": found.prompt_version,

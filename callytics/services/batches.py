@@ -38,7 +38,7 @@ from callytics.errors import (
     IdempotencyKeyReusedError,
     NothingToRerunError,
 )
-from callytics.services import delivery
+from callytics.services import delivery, providers
 from callytics.services.batch_results import best_of
 from callytics.services.job_work import JobHint
 from callytics.settings import BatchSettings, ModelSettings, Settings
@@ -296,7 +296,8 @@ def estimate(session: Session, settings: Settings, *, closing: datetime | None =
 
     It rests on the seconds of the latest consultations; before there are any, on a setting.
     """
-    rate_s = AnalysisResults(session).rate(settings.models.analyse.model, MEASURED)
+    models = set(providers.model_names("mlm", settings).values())
+    rate_s = AnalysisResults(session).rate(models, MEASURED)
     seconds = settings.batch.first_item_s if rate_s is None else rate_s
     waiting = sum(entry.count for entry in Jobs(session).open() if entry.kind is JobKind.ANALYSIS)
     here = Batches(session).open_size()

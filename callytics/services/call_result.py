@@ -148,12 +148,21 @@ class TurnView(Schema):
 
 class SummaryView(Schema):
     text: str
+
+    provider: str | None
+    """Who answered; null where nobody was asked."""
+
     model: str
     seconds: float
 
     @classmethod
     def of(cls, summary: Summary) -> Self:
-        return cls(text=summary.text, model=summary.model, seconds=summary.seconds)
+        return cls(
+            text=summary.text,
+            provider=summary.provider,
+            model=summary.model,
+            seconds=summary.seconds,
+        )
 
 
 class AnalysisView(Schema):
@@ -165,6 +174,7 @@ class AnalysisView(Schema):
     keywords: list[str] | None = None
     titles: dict[str, str] | None = None
     quality_score: float | None = None
+    provider: str | None = None
     model: str | None = None
 
     error: dict[str, Any] | None = None
@@ -185,6 +195,7 @@ class AnalysisView(Schema):
             status=item.job.status,
             **told(found.analysis),
             quality_score=found.quality_score,
+            provider=found.provider,
             model=found.model,
         )
 

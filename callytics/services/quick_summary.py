@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import ceil
@@ -29,7 +29,8 @@ from callytics.errors import (
     TooManyWaitingError,
     TurnConflictError,
 )
-from callytics.ports import ChatModel, Progress
+from callytics.ports import ChatModel, Progress, answered_by
+from callytics.services import providers
 from callytics.services.job_work import End, JobHint, NotNow
 from callytics.services.summary import CheckedSummary, SummaryOptions, read_ahead, summarise
 from callytics.settings import ModelSettings, QuickSummarySettings, Settings
@@ -80,7 +81,8 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
             question.client_id,
             content,
             priority=question.priority,
-            model=model.model,
+            models=providers.model_names(_TASK, settings),
+            first=providers.default_order(_TASK, settings)[0],
             ahead=ahead,
             within=timedelta(seconds=quick.cache_ttl_s),
         )
@@ -230,11 +232,13 @@ class QuickSummaryWork:
         return found
 
     def write(self, session: Session, job: Job, found: CheckedSummary) -> End:
+        model = answered_by(self._chat.info, found.answer)
         QuickSummaries(session).store(
             job.id,
             text=found.text,
-            model=self._chat.info.name,
-            revision=self._chat.info.revision,
+            provider=found.answer.provider if found.answer else None,
+            model=model.name,
+            revision=model.revision,
             prompt_version=PROMPT_VERSION,
             seconds=found.seconds,
             prompt_tokens=found.prompt_tokens,
@@ -248,14 +252,23 @@ class AheadReader:
     """Has the engine read conversations that go on, so that their summary need only be written."""
 
     def __init__(
-        self, sessions: sessionmaker[Session], chat: ChatModel, model: ModelSettings
+        self,
+        sessions: sessionmaker[Session],
+        chat: ChatModel,
+        model: ModelSettings,
+        *,
+        worth_it: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`worth_it`: whether who answers now remembers what it has read."""
         self._sessions = sessions
         self._chat = chat
+        self._worth_it = worth_it
         self._options = replace(SummaryOptions.of(model.options), timeout_s=AHEAD_TIMEOUT_S)
 
     def __call__(self, conversation_id: UUID) -> None:
         """Read the turns so far. Told twice, the engine finds them read."""
+        if not self._worth_it():
+            return
         with unit_of_work(self._sessions) as session:
             conversation = Conversations(session).get(conversation_id)
             said = dialogue.read(render(conversation.turns)) if conversation else ()
@@ -285,5 +298,6 @@ def _content_hash(text: str, model: ModelSettings, *, ahead: bool) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+_TASK = "slm"
 _QUEUE = JOBS[JobKind.QUICK_SUMMARY].queue
 _LABELS = {Role.CUSTOMER: "고객", Role.AGENT: "상담사", Role.UNKNOWN: "화자"}

@@ -64,11 +64,13 @@ class SummaryOptions:
 class CheckedSummary:
     """A summary that may be shown. `failed` names what was wrong with each answer that was not.
 
-    Tokens and `seconds` are those of all answers together.
+    Tokens and `seconds` are those of all answers together. `answer` is the one that was taken or mended, or
+    the last that was not; None: nobody was asked.
     """
 
     text: str
     source: Source
+    answer: ChatAnswer | None = None
     seconds: float = 0.0
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -126,22 +128,24 @@ def summarise(
     failed: list[tuple[Check, ...]] = []
     limit = options.ahead_chars if ahead else options.input_chars
     messages = summary.prompt(lines, language, limit, ahead=ahead)
-    text = None
+    text, taken = None, None
     for answer, draft in _drafts(
         model, messages, lines, language, options, deadline=deadline, clock=clock
     ):
         answers.append(answer)
         if not draft.failed:
-            text, source = draft.text, Source.MODEL
+            text, source, taken = draft.text, Source.MODEL, answer
             break
         failed.append(draft.failed)
         if text is None:
             text, source = summary.mended(draft, lines, messages, language), Source.MENDED
+            taken = answer
     if text is None:
         text, source = summary.quoted(lines, language), Source.QUOTES
     return CheckedSummary(
         text=text,
         source=source,
+        answer=taken,
         seconds=round(clock() - started, 3),
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),

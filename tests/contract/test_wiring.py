@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from beat.schedule import schedule
+from callytics.domain.providers import TASKS
 from callytics.domain.stages import SPECS, Queue, Stage
 from callytics.embedded.parts import WORKERS
 from callytics.queueing.app import make_celery
@@ -59,6 +60,12 @@ def test_every_preset_names_every_model_with_a_runtime_that_exists(preset: str) 
     needed = {name for name, field in fields.items() if field.is_required()}
     assert needed <= set(PRESETS[preset]) <= set(fields)
     assert {block["runtime"] for block in PRESETS[preset].values()} <= set(RUNTIMES)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_chat_model_has_a_task_that_providers_are_chosen_for(preset: str) -> None:
+    chat_models = {name for name, said in PRESETS[preset].items() if said["runtime"] == "openai"}
+    assert chat_models <= set(TASKS.values())
 
 
 def test_every_stage_but_the_pure_ones_has_a_model() -> None:

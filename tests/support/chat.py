@@ -55,6 +55,7 @@ class ScriptedChat:
         default_factory=lambda: ModelInfo(name="scripted", revision="1", device="cpu")
     )
     asked: list[Sequence[Message]] = field(default_factory=list)
+    provider: str = "vllm"
 
     def warm_up(self) -> None:
         """Nothing to warm."""
@@ -75,5 +76,15 @@ class ScriptedChat:
         accept: Accept | None = None,
     ) -> ChatAnswer:
         self.asked.append(messages)
-        text = self.answer(messages, schema)
-        return ChatAnswer(text=text, finish_reason="stop", prompt_tokens=10, output_tokens=5)
+        answer = ChatAnswer(
+            text=self.answer(messages, schema),
+            finish_reason="stop",
+            provider=self.provider,
+            model=self.info.name,
+            revision=self.info.revision,
+            prompt_tokens=10,
+            output_tokens=5,
+        )
+        if accept:
+            accept(answer)
+        return answer

@@ -126,6 +126,7 @@ class SummarizeWork(FakeWork):
             Summary(
                 call_id=call.id,
                 text="고객이 환불을 문의함",
+                provider="vllm",
                 model="small-chat",
                 revision="1",
                 prompt_version="1",

@@ -90,7 +90,7 @@ class ScriptedWorks:
     def needs_model(self, name: str) -> bool:
         return name in {Stage.DIARIZE, Stage.SENTIMENT, "analyse"}
 
-    def load(self, name: str) -> Model:
+    def load(self, name: str, sessions: sessionmaker[Session]) -> Model:
         sleep(float(os.environ.get("CALLYTICS_TEST_LOAD_S", "0")))
         if name == Stage.SENTIMENT:
             return ScriptedSentiment()

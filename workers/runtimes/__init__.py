@@ -10,10 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from callytics.domain.providers import task_of
 from callytics.domain.stages import PIPELINE
 from callytics.errors import ConfigurationError
 from callytics.model_files import resolve
-from callytics.ports import Model
+from callytics.ports import Model, ProviderBook
 from callytics.settings import ModelSettings, Settings
 
 
@@ -48,6 +49,8 @@ class RuntimeSpec:
     files: bool = True
 
 
+CHAT_RUNTIME = "openai"
+
 RUNTIMES: Mapping[str, RuntimeSpec] = {
     "faster-whisper": RuntimeSpec(
         target="workers.runtimes.faster_whisper:FasterWhisper", engine="ctranslate2"
@@ -62,12 +65,14 @@ RUNTIMES: Mapping[str, RuntimeSpec] = {
     "transformers": RuntimeSpec(
         target="workers.runtimes.transformers:TransformersClassifier", engine="torch"
     ),
-    "openai": RuntimeSpec(target="workers.runtimes.chat:OpenAiChat", files=False),
+    CHAT_RUNTIME: RuntimeSpec(target="workers.runtimes.chat:OpenAiChat", files=False),
 }
 
 
-def load(task: str, settings: Settings) -> Model:
+def load(task: str, settings: Settings, book: ProviderBook | None = None) -> Model:
     """The model configured for `task` (a field of ModelsSettings), loaded but not warmed up.
+
+    A chat model's providers are chosen and counted in `book`.
 
     Raises ConfigurationError for a task without a model, an unknown runtime or a GPU that is not there, and
     ModelUnavailableError where the model's files are missing; a library's own errors pass through.
@@ -76,6 +81,10 @@ def load(task: str, settings: Settings) -> Model:
     if model is None:
         raise ConfigurationError(f"There is no model for `{task}`.")
     spec = spec_of(model.runtime)
+    if model.runtime == CHAT_RUNTIME:
+        from workers.runtimes.providers import ProviderChain  # noqa: PLC0415 (the library of `llm`)
+
+        return ProviderChain.load(task_of(task), settings, book)
     return import_runtime(spec).load(
         model,
         where=resolve(model.model, settings) if spec.files else model.model,

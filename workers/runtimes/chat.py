@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
+import httpx2
 from openai import (
     APIConnectionError,
     APIError,
@@ -17,20 +19,23 @@ from openai import (
     DefaultHttpxClient,
     OpenAI,
 )
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion
+from pydantic import BaseModel, ValidationError
 
 from callytics.domain import summary
+from callytics.domain.delivery import retry_after_s
 from callytics.domain.excerpt import Line
+from callytics.domain.providers import LOOPBACK, POOR, TASKS, Outcome, outcome_of, own_name
 from callytics.domain.transcript import Role
-from callytics.errors import AnswerUnusableError, ConfigurationError, ModelUnavailableError
+from callytics.errors import AnswerUnusableError, ModelUnavailableError
 from callytics.model_files import CATALOG, resolve, revision_of
 from callytics.ports import Accept, ChatAnswer, Message, ModelInfo
+from callytics.services.providers import Provider, provider_of
 from callytics.settings import ModelSettings, Settings
 
 LIST_TIMEOUT_S = 10.0
+LARGEST_ANSWER_BYTES = 8 * 2**20
+UNPINNED = "unpinned"
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
 _WARM_UP = (
     Line(role=Role.CUSTOMER, text="영업시간이 몇 시까지인지 궁금해요."),
@@ -38,22 +43,65 @@ _WARM_UP = (
 )
 
 
-class OpenAiChat:
-    """A ChatModel. `extra_body` in the settings' options goes with each request, as vLLM wants things."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a chat model is asked (`ChatModel.complete`)."""
 
-    def __init__(
-        self,
-        client: OpenAI,
-        info: ModelInfo,
-        *,
-        extra_body: Mapping[str, Any] | None = None,
-        sums_up: bool = True,
-    ) -> None:
-        """`sums_up`: it is asked for summaries, whose prompts begin alike."""
+    messages: Sequence[Message]
+    max_tokens: int
+    temperature: float
+    schema: Mapping[str, Any] | None = None
+    accept: Accept | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """What one request came to. `answer` may be there without being taken; `problem` says why not."""
+
+    outcome: Outcome
+    seconds: float = 0.0
+    answer: ChatAnswer | None = None
+    problem: str = ""
+    retry_after_s: float | None = None
+    """What the server asks for."""
+
+
+# Of a completion only what is read: servers differ in the rest.
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Details(BaseModel):
+    cached_tokens: int | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+
+
+class _Completion(BaseModel):
+    model: str = ""
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+class OpenAiChat:
+    """One provider's model. A ChatModel too, for who wants this one and no other."""
+
+    def __init__(self, client: OpenAI, info: ModelInfo, provider: Provider) -> None:
         self.info = info
+        self.provider = provider
         self._client = client
-        self._extra_body = extra_body
-        self._sums_up = sums_up
 
     @classmethod
     def load(
@@ -65,33 +113,34 @@ class OpenAiChat:
         threads: int | None,  # noqa: ARG003
         settings: Settings,
     ) -> Self:
-        """Raises ConfigurationError if no server is configured; whether it answers shows warm_up."""
-        server = model.server or settings.llm.base_url
-        if server is None:
-            raise ConfigurationError(
-                "No chat server is configured: run `callytics up`, or set CALLYTICS_LLM__BASE_URL."
-            )
+        """The model on its own server; whether that answers shows warm_up.
+
+        Raises ConfigurationError if no server is configured.
+        """
+        sums_up = model == settings.models.summarize
+        task = "slm" if sums_up else "mlm"
+        provider = provider_of(model, own_name(model.server), task, settings)
+        return cls.at(provider, model, settings)
+
+    @classmethod
+    def at(cls, provider: Provider, model: ModelSettings, settings: Settings) -> Self:
+        """`model` as `provider` has it."""
+        own = provider.own and provider.model == model.model
         info = ModelInfo(
-            name=model.model,
-            revision=_revision(model, settings),
+            name=provider.model,
+            revision=_revision(model, settings) if own else UNPINNED,
             device="server",
             settings=model.options,
         )
-        key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else "none"
-        client = make_client(server, key)
-        return cls(
-            client,
-            info,
-            extra_body=model.options.get("extra_body"),
-            sums_up=model == settings.models.summarize,
-        )
+        key = provider.api_key.get_secret_value() if provider.api_key else "none"
+        return cls(make_client(provider.base_url, key), info, provider)
 
     def warm_up(self) -> None:
         """Have the server read the part that all summaries' prompts share: its cache keeps it. Who only
         analyses has time: there it is enough that the server answers.
         """
         asked: list[list[Message]] = [[{"role": "user", "content": "안녕하세요"}]]
-        if self._sums_up:
+        if TASKS[self.provider.task] == "summarize":
             asked = [summary.prompt(_WARM_UP, language, limit=100) for language in ("en", "ko")]
         for messages in asked:
             self.complete(messages, max_tokens=1, temperature=0.0, timeout_s=120)
@@ -106,25 +155,27 @@ class OpenAiChat:
         schema: Mapping[str, Any] | None = None,
         accept: Accept | None = None,
     ) -> ChatAnswer:
+        request = Request(
+            messages=messages,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            schema=schema,
+            accept=accept,
+        )
+        attempt = self.attempt(request, timeout_s=timeout_s)
+        if attempt.outcome is not Outcome.OK or attempt.answer is None:
+            kind = AnswerUnusableError if attempt.outcome in POOR else ModelUnavailableError
+            raise kind(attempt.problem)
+        return attempt.answer
+
+    def attempt(self, request: Request, *, timeout_s: float) -> Attempt:
+        """Ask once, within `timeout_s`. Whatever the server does is told in the Attempt."""
         started = monotonic()
-        try:
-            completion: ChatCompletion = self._client.with_options(
-                timeout=timeout_s
-            ).chat.completions.create(
-                model=self.info.name,
-                messages=cast("Any", list(messages)),
-                max_tokens=max_tokens,
-                temperature=temperature,
-                extra_body=self._extra_body,
-                **({"response_format": _held_to(schema)} if schema else {}),
-            )
-        except APIError as error:
-            # Not its text: servers quote the prompt in their complaints.
-            raise ModelUnavailableError(self._what_is_wrong(error, timeout_s)) from None
-        answer = replace(self._answer(completion), seconds=round(monotonic() - started, 3))
-        if accept:
-            accept(answer)
-        return answer
+        found = self._attempt(request, started, timeout_s)
+        seconds = round(monotonic() - started, 3)
+        if found.answer is not None:
+            found = replace(found, answer=replace(found.answer, seconds=seconds))
+        return replace(_judged(found, request.accept), seconds=seconds)
 
     def named(self, model: str) -> Self:
         """The same server's model of this name; its revision is what the server has of it.
@@ -137,50 +188,108 @@ class OpenAiChat:
             served = {
                 one.id for one in self._client.with_options(timeout=LIST_TIMEOUT_S).models.list()
             }
-        except APIError:
+        except (APIError, ValueError):
             served = {model}  # it does not say; then it has to refuse by itself
         if model not in served:
             raise ModelUnavailableError(f"{self._server} does not serve this model.")
-        info = replace(self.info, name=model, revision="unpinned")
-        return type(self)(self._client, info, extra_body=self._extra_body)
+        info = replace(self.info, name=model, revision=UNPINNED)
+        return type(self)(self._client, info, replace(self.provider, model=model))
 
     def close(self) -> None:
         self._client.close()
 
-    def _answer(self, completion: ChatCompletion) -> ChatAnswer:
-        if not completion.choices:
-            raise ModelUnavailableError(f"{self._server} gave no answer.")
-        choice, usage = completion.choices[0], completion.usage
-        if choice.finish_reason == "content_filter" or choice.message.refusal:
-            raise AnswerUnusableError(f"{self._server} refuses to answer.")
-        return ChatAnswer(
+    def _attempt(self, request: Request, started: float, timeout_s: float) -> Attempt:
+        # Not the errors' texts: servers quote the prompt in their complaints.
+        try:
+            body = self._ask(request, started, timeout_s)
+        except (APITimeoutError, httpx2.TimeoutException):
+            problem = f"{self._server} did not answer within {round(timeout_s, 1):g} s."
+            return Attempt(outcome=Outcome.TIMEOUT, problem=problem)
+        except (APIConnectionError, httpx2.TransportError):
+            setting = self.provider.address_setting
+            problem = f"{self._server} cannot be reached: is it running? ({setting})"
+            return Attempt(outcome=Outcome.UNREACHABLE, problem=problem)
+        except APIStatusError as error:
+            return self._refused(error)
+        try:
+            completion = _Completion.model_validate_json(body)
+        except ValidationError:
+            completion = None
+        if completion is None or not completion.choices:
+            problem = f"{self._server} answers something that is no chat completion."
+            return Attempt(outcome=Outcome.MALFORMED, problem=problem)
+        return self._read(completion)
+
+    def _ask(self, request: Request, started: float, timeout_s: float) -> bytes:
+        """The body, read piece by piece: httpx2 bounds the wait for each piece, not for all of them."""
+        body = bytearray()
+        with self._client.with_options(
+            timeout=timeout_s
+        ).chat.completions.with_streaming_response.create(
+            model=self.info.name,
+            messages=cast("Any", list(request.messages)),
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            extra_body=dict(self.provider.extra_body) or None,
+            **({"response_format": _held_to(request.schema)} if request.schema else {}),
+        ) as response:
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) > LARGEST_ANSWER_BYTES:
+                    return b""  # whatever it is, it is no completion
+                if monotonic() - started > timeout_s:
+                    raise httpx2.ReadTimeout("")
+        return bytes(body)
+
+    def _read(self, completion: _Completion) -> Attempt:
+        choice, usage = completion.choices[0], completion.usage or _Usage()
+        details = usage.prompt_tokens_details
+        answer = ChatAnswer(
             text=_THOUGHT.sub("", choice.message.content or "").strip(),
-            finish_reason=choice.finish_reason,
-            model=completion.model,
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            output_tokens=usage.completion_tokens if usage else 0,
-            cached_tokens=_cached(usage),
+            finish_reason=choice.finish_reason or "",
+            provider=self.provider.name,
+            model=self.info.name,
+            revision=self._revision_of(completion.model),
+            prompt_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            cached_tokens=(details.cached_tokens if details else None) or 0,
+        )
+        if choice.finish_reason == "content_filter" or choice.message.refusal:
+            problem = f"{self._server} refuses to answer."
+            return Attempt(outcome=Outcome.REFUSED, answer=answer, problem=problem)
+        return Attempt(outcome=Outcome.OK, answer=answer)
+
+    def _revision_of(self, served: str) -> str:
+        """Hosted models are asked for by a name that stands for the latest one: they say which that is."""
+        hosted = not self.provider.own and served not in {"", self.info.name}
+        return served if hosted else self.info.revision
+
+    def _refused(self, error: APIStatusError) -> Attempt:
+        hint = _HINTS.get(error.status_code, "").format(provider=self.provider)
+        return Attempt(
+            outcome=outcome_of(error.status_code),
+            problem=f"{self._server} answers HTTP {error.status_code}{hint}.",
+            retry_after_s=retry_after_s(
+                error.response.headers.get("Retry-After"), now=datetime.now(UTC)
+            ),
         )
 
     @property
     def _server(self) -> str:
-        url = urlsplit(str(self._client.base_url))
-        return f"The chat server at {url.hostname}:{url.port or url.scheme}"
-
-    def _what_is_wrong(self, error: APIError, timeout_s: float) -> str:
-        if isinstance(error, APITimeoutError):
-            return f"{self._server} did not answer within {timeout_s:g} s."
-        if isinstance(error, APIConnectionError):
-            return f"{self._server} cannot be reached: is it running? (CALLYTICS_LLM__BASE_URL)"
-        if isinstance(error, APIStatusError):
-            hint = _HINTS.get(error.status_code, "")
-            return f"{self._server} answers HTTP {error.status_code}{hint}."
-        return f"{self._server} answers something that is no chat completion."
+        return f"The chat server at {self.provider.server}"
 
 
-def _cached(usage: CompletionUsage | None) -> int:
-    details = usage.prompt_tokens_details if usage else None
-    return (details.cached_tokens if details else None) or 0
+def _judged(attempt: Attempt, accept: Accept | None) -> Attempt:
+    """With the caller's word on the answer."""
+    if accept is None or attempt.answer is None or attempt.outcome is not Outcome.OK:
+        return attempt
+    try:
+        accept(attempt.answer)
+    except AnswerUnusableError as error:
+        cut = attempt.answer.finish_reason == "length"
+        outcome = Outcome.TRUNCATED if cut else Outcome.UNUSABLE
+        return replace(attempt, outcome=outcome, problem=error.detail)
+    return attempt
 
 
 def _held_to(schema: Mapping[str, Any]) -> Any:
@@ -193,22 +302,24 @@ def _held_to(schema: Mapping[str, Any]) -> Any:
 
 _HINTS: Mapping[int, str] = {
     400: ": it refuses the request; the prompt may be longer than its context",
-    401: ": it wants another key (CALLYTICS_LLM__API_KEY)",
-    403: ": it wants another key (CALLYTICS_LLM__API_KEY)",
-    404: ": it does not serve this model (CALLYTICS_MODELS__SUMMARIZE__MODEL)",
+    401: ": it wants another key ({provider.key_setting})",
+    403: ": it wants another key ({provider.key_setting})",
+    404: ": it does not serve this model ({provider.model_setting})",
     429: ": it is busy",
     503: ": it is loading or busy",
 }
 
 
 def make_client(base_url: str, api_key: str) -> OpenAI:
-    """No retries: a stage's attempts are counted in its row. No proxy to this very machine."""
-    beyond = urlsplit(base_url).hostname not in _LOOPBACK
+    """No retries: who asks counts them. No proxy to this very machine. No redirects: a conversation goes
+    to nobody but whom the settings name.
+    """
+    beyond = urlsplit(base_url).hostname not in LOOPBACK
     return OpenAI(
         base_url=base_url,
         api_key=api_key,
         max_retries=0,
-        http_client=DefaultHttpxClient(trust_env=beyond),
+        http_client=DefaultHttpxClient(trust_env=beyond, follow_redirects=False),
     )
 
 
@@ -217,4 +328,4 @@ def _revision(model: ModelSettings, settings: Settings) -> str:
     if model.revision is None and model.model in CATALOG:
         with suppress(ModelUnavailableError):
             return revision_of(resolve(model.model, settings), None)
-    return model.revision or "unpinned"
+    return model.revision or UNPINNED

@@ -11,7 +11,7 @@ from callytics.db.turns import Turns
 from callytics.domain.excerpt import Line
 from callytics.domain.stages import Stage
 from callytics.domain.summary import PROMPT_VERSION
-from callytics.ports import ChatModel, Computed, Progress
+from callytics.ports import ChatModel, Computed, Progress, answered_by
 from callytics.services.summary import CheckedSummary, SummaryOptions, summarise
 from callytics.settings import ModelSettings
 
@@ -38,13 +38,14 @@ class Summarize:
 
     def compute(self, inputs: ToSummarise, progress: Progress) -> Computed:
         found = summarise(self._chat, inputs.lines, inputs.language, self._options)
-        return Computed(value=found, model=self._chat.info)
+        return Computed(value=found, model=answered_by(self._chat.info, found.answer))
 
     def write(self, session: Session, call: Call, computed: Computed) -> None:
         found: CheckedSummary = computed.value
         assert computed.model is not None  # noqa: S101 (compute names it)
         row = {
             "text": found.text,
+            "provider": found.answer.provider if found.answer else None,
             "model": computed.model.name,
             "revision": computed.model.revision,
             "prompt_version": PROMPT_VERSION,

@@ -51,6 +51,7 @@ class TestShow:
         assert call["metadata"] == {"branch": "서울"}
         assert call["summary"] == {
             "text": "고객이 환불을 문의함",
+            "provider": "vllm",
             "model": "small-chat",
             "seconds": 0.5,
         }

@@ -1,6 +1,7 @@
 """What runs and what is ready, from heartbeat rows; and what Prometheus is shown."""
 
 from time import monotonic
+from typing import Any
 
 import httpx2
 import pytest
@@ -10,10 +11,12 @@ from sqlalchemy import func, text, update
 
 from api.context import ApiContext
 from callytics.db.engine import unit_of_work
-from callytics.db.models import StageAttempt
+from callytics.db.models import ProviderUsage, StageAttempt
+from callytics.domain.providers import Outcome, Use
 from callytics.domain.stages import Queue, Stage
 from callytics.embedded.process import free_port
 from callytics.errors import NotAudioError
+from callytics.services.providers import ProviderRows
 from tests.support.api import CALLS, ApiClient, problem
 from tests.support.pipeline import Pipeline
 from tests.support.workers import QUEUES, beat, beat_all
@@ -222,3 +225,34 @@ class TestMetrics:
             assert found["callytics_stage_seconds_sum", stage] == pytest.approx(2, abs=0.1)
             failure = (("code", "not_audio"), ("stage", "preprocess"))
             assert found["callytics_stage_failures_total", failure] == 1
+
+    def test_providers_are_counted_over_all_processes(
+        self, client: ApiClient, context: ApiContext
+    ) -> None:
+        def use(outcome: Outcome, **more: Any) -> Use:
+            return Use(task="slm", provider="openai", model="m", outcome=outcome, seconds=1, **more)
+
+        rows = ProviderRows(context.sessions)
+        for _ in range(3):
+            rows.note(use(Outcome.OK, prompt_tokens=10, output_tokens=2, cost_usd=0.5))
+        rows.note(use(Outcome.RATE_LIMITED))
+        found = metrics(client.http)
+        who = (("provider", "openai"), ("task", "slm"))
+
+        def labelled(**label: str) -> tuple[tuple[str, str], ...]:
+            return tuple(sorted([*who, *label.items()]))
+
+        requests, tokens = "callytics_provider_requests_total", "callytics_provider_tokens_total"
+        assert found[requests, labelled(outcome="ok")] == 3
+        assert found[requests, labelled(outcome="rate_limited")] == 1
+        assert found[tokens, labelled(direction="prompt")] == 30
+        assert found[tokens, labelled(direction="output")] == 6
+        assert found["callytics_provider_cost_usd_total", who] == 1.5
+        assert found["callytics_provider_success_rate", who] == 0.75
+        with unit_of_work(context.sessions) as session:
+            session.execute(
+                update(ProviderUsage).values(hour=ProviderUsage.hour - text("interval '2 hours'"))
+            )
+        later = metrics(client.http)
+        assert later[requests, labelled(outcome="ok")] == 3
+        assert ("callytics_provider_success_rate", who) not in later

@@ -17,6 +17,7 @@ from callytics.db.clients import Clients
 from callytics.db.engine import unit_of_work
 from callytics.db.jobs import Jobs
 from callytics.db.models import Job, QuickSummary, SpokenTurn
+from callytics.db.providers import ProviderChoices
 from callytics.domain.job import Priority
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Queue, StageStatus
@@ -93,6 +94,12 @@ def ask(client: ApiClient, text: str | None = CONVERSATION, **more: Any) -> http
     return client.post(PATH, json={key: value for key, value in body.items() if value is not None})
 
 
+def choose(context: ApiContext, provider: str) -> None:
+    """Have it answer from now on."""
+    with unit_of_work(context.sessions) as session:
+        ProviderChoices(session).put("slm", [provider])
+
+
 class TestAnswering:
     def test_the_answer_has_the_fields_that_the_customer_fixed(self, client: ApiClient) -> None:
         response = ask(client, priority="high")
@@ -103,6 +110,7 @@ class TestAnswering:
         assert "환불" in answer["summary"]
         assert 0 < answer["processing_time"] < BUDGET_S
         assert (answer["model_used"], answer["status"]) == ("scripted", "success")
+        assert answer["provider"] == "vllm"
         assert (answer["cached"], answer["source"]) == (False, "model")
 
     def test_the_key_may_stand_in_the_body(self, client: ApiClient) -> None:
@@ -172,6 +180,19 @@ class TestCache:
         beat(context.sessions, Queue.SLM, model={"model": "scripted", "revision": "2"})
         assert ask(client).json()["cached"] is False
         assert len(chat.asked) == 2
+
+    def test_another_provider_answers_anew(
+        self, client: ApiClient, chat: ScriptedChat, context: ApiContext
+    ) -> None:
+        assert ask(client).json()["provider"] == "vllm"
+        choose(context, "openai")
+        assert ask(client).json()["cached"] is False
+        chat.provider = "openai"
+        assert ask(client).json()["cached"] is False
+        assert ask(client).json()["cached"] is True
+        choose(context, "vllm")
+        assert ask(client).json()["provider"] == "vllm"
+        assert len(chat.asked) == 3
 
     def test_another_client_s_answer_is_never_given(
         self, client: ApiClient, chat: ScriptedChat, new_client: Callable[..., ApiClient]
@@ -364,6 +385,14 @@ class TestTurnsAhead:
         AheadReader(context.sessions, chat, context.settings.models.summarize)(told[0])
         assert len(chat.asked) >= 1
         AheadReader(context.sessions, chat, context.settings.models.summarize)(uuid4())
+
+    def test_who_forgets_what_was_read_is_not_made_to_read_it(
+        self, client: ApiClient, context: ApiContext, chat: ScriptedChat, told: list[UUID]
+    ) -> None:
+        self.turns(client, *SAID)
+        model = context.settings.models.summarize
+        AheadReader(context.sessions, chat, model, worth_it=lambda: False)(told[0])
+        assert chat.asked == []
 
     def test_turns_sent_twice_with_their_place_are_taken_once(
         self, client: ApiClient, context: ApiContext

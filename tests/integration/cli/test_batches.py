@@ -194,6 +194,7 @@ class TestShow:
         assert second["failed"] == 0
         for one in (first, second):
             assert min(one["prompt_tokens"], one["output_tokens"]) > 0
+        assert second["providers"] == ["vllm"]
         assert (second["revisions"], second["prompt_version"]) == (["1"], first["prompt_version"])
         assert [told["run"] for told in shown["deliveries"]] == [1, 2]
         assert shown["deliveries"][1]["supersedes"] == shown["deliveries"][0]["delivery_id"]

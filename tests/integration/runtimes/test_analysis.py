@@ -20,7 +20,7 @@ from callytics.services.analysis import (
 )
 from callytics.settings import LlmSettings, Settings
 from workers.runtimes import load
-from workers.runtimes.chat import OpenAiChat
+from workers.runtimes.providers import ProviderChain
 
 PRESET = Settings(preset="offline").models.analyse
 CALL = """상담사: 안녕하세요, 두레도시락 상담원 김아름입니다. 무엇을 도와드릴까요?
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.models
 
 
 @pytest.fixture(scope="module")
-def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAiChat]:
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProviderChain]:
     port = free_port()
     [gguf] = Path(resolve(PRESET.model, Settings())).glob("*.gguf")
     settings = Settings(
@@ -43,13 +43,13 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAiChat]:
     log = tmp_path_factory.mktemp("engine") / "log"
     with running(llm_engine(gguf, alias=PRESET.model, port=port), log, timeout_s=120):
         chat = load("analyse", settings)
-        assert isinstance(chat, OpenAiChat)
+        assert isinstance(chat, ProviderChain)
         with closing(chat):
             yield chat
 
 
 @pytest.fixture(scope="module")
-def found(chat: OpenAiChat) -> Analysed:
+def found(chat: ProviderChain) -> Analysed:
     return analyse(chat, CALL, AnalysisOptions.of(PRESET.options))
 
 
@@ -70,7 +70,7 @@ def test_every_field_is_valid_and_every_part_rests_on_the_conversation(found: An
         assert stored["evidence"][part]
 
 
-def test_the_engine_holds_its_answers_to_the_schema(chat: OpenAiChat) -> None:
+def test_the_engine_holds_its_answers_to_the_schema(chat: ProviderChain) -> None:
     weather = [{"role": "user", "content": "오늘 날씨를 한 문장으로 말해 줘."}]
     answer = chat.complete(weather, max_tokens=300, temperature=0.0, timeout_s=200, schema=SCHEMA)
     assert set(json.loads(answer.text)) == {"summary", "keywords", "titles"}

@@ -24,7 +24,6 @@ from callytics.services.summary import Source, SummaryOptions, read_ahead, summa
 from callytics.settings import LlmSettings, Settings
 from tests.support.chat_server import ChatServer, chat_server
 from tests.support.waiting import wait_until
-from workers.runtimes import load
 from workers.runtimes.chat import OpenAiChat
 
 HELLO = [{"role": "user", "content": "안녕하세요, 박준호입니다."}]
@@ -37,9 +36,9 @@ def load_chat(base_url: str | None, model: str = "small-chat", **options: Any) -
         llm=LlmSettings(base_url=base_url, api_key=SecretStr("secret-key")),
         models={"summarize": {"runtime": "openai", "model": model, "options": options}},
     )
-    chat = load("summarize", settings)
-    assert isinstance(chat, OpenAiChat)
-    return chat
+    return OpenAiChat.load(
+        settings.models.summarize, where=model, device="cpu", threads=None, settings=settings
+    )
 
 
 Connect = Callable[..., OpenAiChat]

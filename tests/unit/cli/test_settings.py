@@ -14,6 +14,7 @@ SECRETS = {
     "CLIENT__SECRET": "hunter2-client",
     "LLM__API_KEY": "hunter2-llm",
     "FLOWER__BASIC_AUTH": "user:hunter2",
+    "PROVIDERS__OPENAI__API_KEY": "hunter2-openai",
 }
 
 

@@ -44,6 +44,16 @@ def test_servers_that_are_configured_are_not_started(home: StateDir) -> None:
     assert published["database_url"] == ELSEWHERE["CALLYTICS_DATABASE_URL"]
 
 
+def test_a_chat_model_that_others_answer_for_gets_no_engine(
+    home: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CALLYTICS_LLM__BASE_URL")
+    monkeypatch.setenv("CALLYTICS_MODELS__SUMMARIZE__PROVIDERS", "openai")
+    monkeypatch.setenv("CALLYTICS_MODELS__ANALYSE__PROVIDERS", "openai,vllm")
+    published, _ = assemble(home)
+    assert "models" not in published
+
+
 def test_a_taken_port_gives_way_and_that_is_said(home: StateDir) -> None:
     preferred = Settings(state_dir=home.path).api.port
     with ExitStack() as stack:

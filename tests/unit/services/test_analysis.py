@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from callytics.domain.analysis_checks import AnalysisCheck
 from callytics.errors import (
     AnalysisInvalidError,
+    AnswerUnusableError,
     ConversationEmptyError,
     ModelUnavailableError,
     RetryableStageError,
@@ -75,7 +76,10 @@ class FakeChat:
             }
         )
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return ChatAnswer(text=text, finish_reason="stop", prompt_tokens=100, output_tokens=20)
+        given = ChatAnswer(text=text, finish_reason="stop", prompt_tokens=100, output_tokens=20)
+        if accept:
+            accept(given)
+        return given
 
 
 class DeadChat(FakeChat):
@@ -156,6 +160,26 @@ def test_two_answers_without_the_form_are_no_analysis_and_worth_another_try(text
     assert caught.value.code == "analysis_invalid"
     assert "인터넷" not in str(caught.value.as_problem())
     assert len(chat.asked) == 2
+
+
+class Refusing(FakeChat):
+    """Says no where the first answer would be."""
+
+    def complete(self, *arguments: Any, **named: Any) -> ChatAnswer:
+        if self.answers[0]:
+            return super().complete(*arguments, **named)
+        raise AnswerUnusableError("It refuses to answer.")
+
+
+def test_a_refusal_is_no_answer_to_ask_more_about() -> None:
+    with pytest.raises(AnswerUnusableError, match="refuses"):
+        analyse(Refusing([""]), CALL, OPTIONS)
+
+
+def test_who_gave_the_answer_that_counts_is_told() -> None:
+    given = FakeChat(["no form", GOOD])
+    assert "집 인터넷" in analyse(given, CALL, OPTIONS).answer.text
+    assert analyse(FakeChat([MADE_UP, "{"]), CALL, OPTIONS).answer.text == MADE_UP
 
 
 def test_an_answer_shown_as_code_is_read_too() -> None:

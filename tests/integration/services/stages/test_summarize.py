@@ -57,7 +57,13 @@ class FakeChat:
             raise ModelUnavailableError("The chat server is away.")
         self.asked.append(messages)
         return ChatAnswer(
-            text=self.answer, finish_reason="stop", prompt_tokens=100, output_tokens=20
+            text=self.answer,
+            finish_reason="stop",
+            provider="backup",
+            model="other",
+            revision="def",
+            prompt_tokens=100,
+            output_tokens=20,
         )
 
 
@@ -105,12 +111,13 @@ def test_the_summary_is_stored_with_what_it_takes_to_trust_it(
     assert run(sessions, chat, call_id) is Outcome.DONE
     found = summary_of(sessions, call_id)
     assert found.text == "고객이 카드 분실을 문의하여 카드 정지, 재발급 신청함."
-    assert (found.model, found.revision, found.prompt_version) == ("fake", "abc", PROMPT_VERSION)
+    assert (found.provider, found.model, found.revision) == ("backup", "other", "def")
+    assert found.prompt_version == PROMPT_VERSION
     assert (found.prompt_tokens, found.output_tokens) == (100, 20)
     assert found.checks == {"source": "model", "passed": True, "failed": []}
     with sessions() as session:
         stage = session.get_one(StageRun, (call_id, Stage.SUMMARIZE))
-        assert (stage.model, stage.revision) == ("fake", "abc")
+        assert (stage.model, stage.revision) == ("other", "def")
         assert stage.model_settings == {"max_tokens": 50}
 
 
@@ -154,7 +161,8 @@ def test_a_call_without_speech_says_so_and_asks_nobody(
 ) -> None:
     call_id = call_of(sessions, (), **columns)
     assert run(sessions, chat, call_id) is Outcome.DONE
-    assert summary_of(sessions, call_id).text == text
+    found = summary_of(sessions, call_id)
+    assert (found.text, found.provider, found.model) == (text, None, "fake")
     assert chat.asked == []
 
 

@@ -1,0 +1,70 @@
+"""What Prometheus is shown of providers: sums of rows, so they are the same in every API process."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeAlias
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.orm import Session
+
+from callytics.db.providers import ProviderUsages
+from callytics.domain.providers import Outcome, Use
+
+Counts: TypeAlias = defaultdict[tuple[str, ...], float]
+
+RATED = timedelta(hours=1)
+"""What the success rate looks back at, in whole hours of the clock: the present one and the one before."""
+
+
+class ProviderMetrics(Collector):
+    def __init__(self) -> None:
+        self._sums: Sequence[Use] = ()
+        self._latest: Sequence[Use] = ()
+
+    def read(self, session: Session) -> None:
+        usages = ProviderUsages(session)
+        self._sums, self._latest = usages.sums(), usages.sums(RATED)
+
+    def collect(self) -> Iterator[Metric]:
+        requests: Counts = defaultdict(float)
+        tokens: Counts = defaultdict(float)
+        cost: Counts = defaultdict(float)
+        for one in self._sums:
+            who = (one.task, one.provider)
+            requests[*who, one.outcome.value] += one.requests
+            tokens[*who, "prompt"] += one.prompt_tokens
+            tokens[*who, "output"] += one.output_tokens
+            cost[who] += one.cost_usd
+        yield _counter("requests", "Requests by outcome.", ["outcome"], requests)
+        yield _counter("tokens", "Tokens read and written.", ["direction"], tokens)
+        yield _counter("cost_usd", "What that cost, where a price is set.", [], cost)
+        yield self._success_rate()
+
+    def _success_rate(self) -> Metric:
+        asked: Counts = defaultdict(float)
+        good: Counts = defaultdict(float)
+        for one in self._latest:
+            who = (one.task, one.provider)
+            asked[who] += one.requests
+            good[who] += one.requests * (one.outcome is Outcome.OK)
+        rate = GaugeMetricFamily(
+            "callytics_provider_success_rate",
+            "Share of requests in this hour and the one before that were answered.",
+            labels=["task", "provider"],
+        )
+        for labels, count in asked.items():
+            rate.add_metric(list(labels), good[labels] / count)
+        return rate
+
+
+def _counter(
+    name: str, about: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
+) -> Metric:
+    family = CounterMetricFamily(
+        f"callytics_provider_{name}", about, labels=["task", "provider", *labels]
+    )
+    for who, value in values.items():
+        family.add_metric(list(who), value)
+    return family
