@@ -13,6 +13,7 @@ from callytics.domain.analysis import FEWEST_KEYWORDS, MOST_KEYWORDS, Message, T
 from callytics.domain.analysis_answer import Draft, Settled
 from callytics.domain.analysis_checks import Evidence, Finding, Outcome
 from callytics.domain.analysis_wording import Fault, Part, Written
+from callytics.domain.answers import unfenced
 from callytics.domain.dialogue import language_of, read
 from callytics.domain.evidence import Said
 from callytics.errors import AnalysisInvalidError, AnswerUnusableError, ConversationEmptyError
