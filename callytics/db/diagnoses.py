@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload, undefer
 
 from callytics.db.models import Diagnosis, Job
@@ -33,8 +33,12 @@ class Diagnoses:
         key = func.hashtextextended(f"diagnoses:{client_id}:{content_hash}", 0)
         self._session.execute(select(func.pg_advisory_xact_lock(key)))
 
-    def reuse(self, client_id: UUID, content_hash: str, within: timedelta) -> Diagnosis | None:
-        """What was asked with the same content lately and is made or under way, counted as reused."""
+    def reuse(
+        self, client_id: UUID, content_hash: str, within: timedelta, *, by: Sequence[str]
+    ) -> Diagnosis | None:
+        """What was asked with the same content lately and is under way, or made by one of the providers
+        `by`; counted as reused.
+        """
         standing = (StageStatus.QUEUED, StageStatus.RUNNING, StageStatus.DONE)
         found = self._session.scalar(
             select(Diagnosis)
@@ -44,6 +48,7 @@ class Diagnoses:
                 Diagnosis.content_hash == content_hash,
                 Diagnosis.received_at > func.clock_timestamp() - within,
                 Job.status.in_(standing),
+                or_(Diagnosis.provider.is_(None), Diagnosis.provider.in_(by)),
             )
             .order_by(Diagnosis.received_at.desc())
             .limit(1)

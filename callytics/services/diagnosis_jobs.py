@@ -33,6 +33,7 @@ from callytics.errors import (
     ImageDiagnosisOffError,
 )
 from callytics.ports import ChatModel, Progress
+from callytics.services import providers
 from callytics.services.diagnosis import Diagnosed, DiagnosisOptions, diagnose
 from callytics.services.job_work import End, JobHint
 from callytics.settings import DiagnosisSettings, ModelSettings, ModelsSettings, Settings
@@ -77,7 +78,8 @@ def submit(sessions: sessionmaker[Session], request: DiagnosisRequest, settings:
         if earlier is not None:
             return earlier
         within = timedelta(seconds=settings.diagnosis.cache_ttl_s)
-        same = diagnoses.reuse(request.client_id, content, within)
+        by = providers.order_now(session, TASKS[complaint.kind], settings)
+        same = diagnoses.reuse(request.client_id, content, within, by=by)
         if same is not None:
             taken = Taken(job_id=same.id, cached=True)
         else:

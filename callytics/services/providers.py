@@ -190,6 +190,11 @@ def unchoose(session: Session, task: str, settings: Settings) -> None:
     ProviderChoices(session).drop(task)
 
 
+def order_now(session: Session, task: str, settings: Settings) -> Sequence[str]:
+    """Who answers for `task` at this moment."""
+    return ProviderChoices(session).all().get(task) or default_order(task, settings)
+
+
 class ProviderRows:
     """The ProviderBook in the database."""
 

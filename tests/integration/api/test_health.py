@@ -76,7 +76,7 @@ class TestHealth:
         self, http: TestClient, context: ApiContext
     ) -> None:
         beat_all(context.sessions)
-        beat(context.sessions, Queue.STT, age_s=14)
+        beat(context.sessions, Queue.STT, age_s=8)
         assert ready(http)
         beat(context.sessions, Queue.STT, age_s=16)
         assert not ready(http)

@@ -1,6 +1,6 @@
 """A diagnosis as a job: against a server that answers badly, late or not at all, and within its time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,9 +16,10 @@ from callytics.domain.image import PlainImage
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import ImageDiagnosisOffError
-from callytics.services import diagnosis_jobs
+from callytics.services import diagnosis_jobs, providers
 from callytics.services.diagnosis_jobs import DiagnosisRequest, DiagnosisWork
-from callytics.settings import LlmSettings, ModelSettings, Settings
+from callytics.services.providers import ProviderRows
+from callytics.settings import LlmSettings, ModelSettings, ProviderSettings, Settings
 from tests.support.chat import ScriptedChat
 from tests.support.chat_server import ChatServer, chat_server
 from tests.support.diagnoses import (
@@ -32,7 +33,7 @@ from tests.support.diagnoses import (
 from tests.support.photos import halves, saved
 from tests.support.pipeline import Pipeline
 from workers.runtimes import load
-from workers.runtimes.chat import OpenAiChat
+from workers.runtimes.providers import ProviderChain
 
 IMAGE = PlainImage(
     jpeg=saved(halves()),
@@ -111,9 +112,9 @@ def desk(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Desk]:
         chat.close()
 
 
-def chat_of(task: str, settings: Settings) -> OpenAiChat:
+def chat_of(task: str, settings: Settings) -> ProviderChain:
     chat = load(task, settings)
-    assert isinstance(chat, OpenAiChat)
+    assert isinstance(chat, ProviderChain)
     return chat
 
 
@@ -122,7 +123,8 @@ def test_the_row_says_what_was_found_and_by_whom(desk: Desk, server: ChatServer)
 
     assert row.job.status is StageStatus.DONE
     assert row.result == {"image_usable": None, "image_reason": None, **FORM}
-    assert (row.model, row.prompt_version) == ("m", DIAGNOSIS_PROMPT_VERSION)
+    assert (row.provider, row.model) == ("vllm", desk.settings.models.diagnosis_text.model)
+    assert row.prompt_version == DIAGNOSIS_PROMPT_VERSION
     assert (row.prompt_tokens, row.output_tokens) == (7, 3)
     assert row.seconds is not None
     [asked] = server.asked
@@ -276,3 +278,70 @@ def test_another_model_makes_another_diagnosis(desk: Desk) -> None:
         update={"models": models.model_copy(update={"diagnosis_text": switched})}
     )
     assert desk.ask() != first
+
+
+# --- several providers ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def runpod() -> Iterator[ChatServer]:
+    with chat_server() as server:
+        server.says(written(FORM))
+        yield server
+
+
+@pytest.fixture
+def two_providers(settings: Settings, server: ChatServer, runpod: ChatServer) -> Settings:
+    """RunPod first, OpenAI where that fails; as the customer sets it while RunPod is slow."""
+    known = {
+        "runpod": ProviderSettings(base_url=runpod.base_url, api_key=SecretStr("rp-secret")),
+        "openai": ProviderSettings(base_url=server.base_url, api_key=SecretStr("sk-secret")),
+    }
+    text = settings.models.diagnosis_text.model_copy(
+        update={"providers": ("runpod", "openai"), "retry_base_s": 0.01}
+    )
+    models = settings.models.model_copy(update={"diagnosis_text": text})
+    return settings.model_copy(update={"models": models, "providers": known})
+
+
+@pytest.fixture
+def clinic(two_providers: Settings, sessions: sessionmaker[Session]) -> Iterator[Desk]:
+    pipeline = Pipeline(sessions)
+    chain = ProviderChain.load("diagnosis_text", two_providers, ProviderRows(sessions))
+    pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(
+        {"diagnosis_text": chain}, two_providers.models
+    )
+    yield Desk(two_providers, sessions, pipeline)
+    chain.close()
+
+
+BAD: Mapping[str, Callable[[ChatServer], None]] = {
+    "down": lambda server: server.fails(500),
+    "busy": lambda server: server.fails(429),
+    "malformed": lambda server: server.says("no JSON at all"),
+    "another form": lambda server: server.says('{"conditions": "eczema"}'),
+    "truncated": lambda server: server.says(written(FORM)[:40], "length"),
+    "refusing": refuse,
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_where_the_first_provider_fails_the_next_one_answers_and_the_row_says_so(
+    clinic: Desk, runpod: ChatServer, name: str
+) -> None:
+    BAD[name](runpod)
+    row = clinic.run(clinic.ask())
+    assert (row.job.status, row.provider) == (StageStatus.DONE, "openai")
+    assert runpod.asked
+
+
+def test_what_a_provider_said_that_is_chosen_no_more_is_not_given_again(
+    clinic: Desk, runpod: ChatServer
+) -> None:
+    first = clinic.ask()
+    assert clinic.run(first).provider == "runpod"
+    assert clinic.ask() == first
+
+    with unit_of_work(clinic.sessions) as session:
+        providers.choose(session, "diagnosis_text", ["openai"], clinic.settings)
+    assert clinic.ask() != first
