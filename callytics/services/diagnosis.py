@@ -141,7 +141,9 @@ def _settled(form: TextForm) -> dict[str, Any]:
     that is named again, as small models do, is left out.
     """
     found = {"image_usable": None, "image_reason": None, **form.model_dump(mode="json")}
-    conditions = found["conditions"] if found["image_usable"] is not False else None
-    named = {diagnosis.clean(one["name"]).casefold(): one for one in reversed(conditions or ())}
-    found["conditions"] = list(reversed(named.values()))
+    named: dict[str, Any] = {}
+    if found["image_usable"] is not False:
+        for condition in found["conditions"] or ():
+            named.setdefault(condition["name"].casefold(), condition)
+    found["conditions"] = list(named.values())
     return found
