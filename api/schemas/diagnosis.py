@@ -92,7 +92,7 @@ class DiagnosisResult(Schema):
     """What is said or seen."""
 
     conditions: list[Condition]
-    """What it may be: two to four, or none."""
+    """What it may be: two to four are asked for; none where there is nothing to conclude from."""
 
     urgency: Urgency
     """`emergency`: help at once; `soon`: a doctor within days; `routine`: a doctor, no hurry;

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from callytics.domain.text_cleaning import visible
-
 DIAGNOSIS_PROMPT_VERSION = "skin-1"
 """Changes with everything that changes what a model is asked or how its answer is read."""
 
 FEWEST_CONDITIONS, MOST_CONDITIONS = 2, 4
-"""Conditions that an answer names, if it names any: a single one would read like a verdict."""
+"""Conditions that a model is asked for, if it names any: a single one would read like a verdict."""
 
 MOST_PHRASES = 4
 """Entries of each list in an answer."""
@@ -110,18 +108,11 @@ def notice(language: Language) -> str:
     return _WORDINGS[language].notice
 
 
-def objection(*, conditions: Sequence[str], words: Iterable[str], language: Language) -> str | None:
-    """Why an answer that names these conditions in these words cannot be given on; None: it can."""
-    named = len({visible(name).casefold() for name in conditions})
-    if named < len(conditions):
-        return "The model names a condition twice."
-    if 0 < named < FEWEST_CONDITIONS:
-        return "The model names a single condition."
+def is_written_in(language: Language, words: Iterable[str]) -> bool:
+    """Whether at least half of the letters are this language's."""
     letters = [letter for word in words for letter in word if letter.isalpha()]
     own = sum(bool(_WORDINGS[language].letters.match(letter)) for letter in letters)
-    if own * 2 < len(letters):
-        return "The model answers in another language."
-    return None
+    return own * 2 >= len(letters)
 
 
 _WORDINGS: Mapping[Language, _Wording] = {
@@ -130,7 +121,7 @@ _WORDINGS: Mapping[Language, _Wording] = {
             "피부 증상 설명을 읽고 JSON 양식을 한국어로 채운다. 모든 값은 20자 안팎의 짧은 구로 쓴다.\n"
             "findings: 말한 증상과 보이는 모습만. 피부 증상이 없으면 비운다.\n"
             "conditions: 서로 다른 가능한 질환 2~4개와 가능성(low, medium, high), 그 근거가 되는 증상."
-            " findings가 비면 비운다.\n"
+            " findings가 비면 null.\n"
             "urgency: emergency(숨참, 의식 저하, 빠르게 번지는 물집 등 즉시 응급실), soon(며칠 안에 진료),"
             " routine(급하지 않은 진료), self_care(스스로 관리)와 그 이유. 애매하면 더 급한 쪽으로 고른다.\n"
             "next_steps: 지금 할 일. warning_signs: 나타나면 바로 진료받을 증상.\n"
@@ -156,7 +147,7 @@ _WORDINGS: Mapping[Language, _Wording] = {
         ),
         image=(
             "image_usable: 사진으로 피부를 판단할 수 있는지와 image_reason에 그 이유. 흐리거나 어둡거나"
-            " 피부가 아니면 false로 하고, 무엇이 보이는지 쓰고, conditions를 비운다."
+            " 피부가 아니면 false로 하고, 무엇이 보이는지 쓰고, conditions는 null."
         ),
         only_image="사진의 피부를 살펴 주세요.",
         notice=(
@@ -171,7 +162,7 @@ _WORDINGS: Mapping[Language, _Wording] = {
             " short phrase of about eight words.\n"
             "findings: only what is said or seen; none if no skin complaint is.\n"
             "conditions: 2 to 4 different ones, each with its likelihood (low, medium, high) and the findings"
-            " that speak for it; none if there are no findings.\n"
+            " that speak for it; null if there are no findings.\n"
             "urgency: emergency (short of breath, drowsy, blisters that spread quickly: help at once), soon"
             " (a doctor within days), routine (a doctor, no hurry), self_care, and why. In doubt the more"
             " urgent.\n"
@@ -198,7 +189,7 @@ _WORDINGS: Mapping[Language, _Wording] = {
         ),
         image=(
             "image_usable: whether the skin can be judged by the photo, and image_reason why. If it is"
-            " blurred, dark or no skin: false, say what is seen, and leave conditions empty."
+            " blurred, dark or no skin: false, say what is seen, and conditions is null."
         ),
         only_image="Please look at the skin in the photo.",
         notice=(

@@ -10,6 +10,7 @@ from pydantic import Field as Limits
 from callytics.domain import diagnosis
 from callytics.domain.answers import unfenced
 from callytics.domain.diagnosis import (
+    FEWEST_CONDITIONS,
     MOST_CONDITIONS,
     MOST_PHRASES,
     Complaint,
@@ -34,11 +35,17 @@ class ConditionForm(_Form):
     likelihood: Likelihood
 
 
+# Null is what grammars can tell from a list of one; an empty list they cannot.
+Conditions = Annotated[
+    list[ConditionForm], Limits(min_length=FEWEST_CONDITIONS, max_length=MOST_CONDITIONS)
+]
+
+
 class TextForm(_Form):
     """What a model fills in by a description."""
 
     findings: Phrases
-    conditions: Annotated[list[ConditionForm], Limits(max_length=MOST_CONDITIONS)]
+    conditions: Conditions | None
     urgency: Urgency
     urgency_reason: Phrase
     next_steps: Annotated[Phrases, Limits(min_length=1)]
@@ -89,8 +96,8 @@ def diagnose(
 ) -> Diagnosed:
     """What the model says of the complaint, within `left_s` seconds.
 
-    Raises ModelUnavailableError, and AnswerUnusableError for an answer that is cut off, has not the form,
-    names one condition alone or twice, or is in another language.
+    Raises ModelUnavailableError, and AnswerUnusableError for an answer that is cut off, has not the form or
+    is in another language.
     """
 
     def accept(answer: ChatAnswer) -> None:
@@ -115,13 +122,8 @@ def _read(answer: ChatAnswer, complaint: Complaint) -> TextForm:
         form = FORMS[complaint.kind].model_validate_json(unfenced(answer.text))
     except ValidationError:
         raise AnswerUnusableError("The model's answer has not the form asked for.") from None
-    fault = diagnosis.objection(
-        conditions=[condition.name for condition in form.conditions],
-        words=_words(form),
-        language=complaint.language,
-    )
-    if fault:
-        raise AnswerUnusableError(fault)
+    if not diagnosis.is_written_in(complaint.language, _words(form)):
+        raise AnswerUnusableError("The model answers in another language.")
     return form
 
 
@@ -131,12 +133,17 @@ def _words(form: TextForm) -> Iterator[str]:
     yield from form.next_steps
     yield from form.warning_signs
     yield form.urgency_reason
-    yield from (condition.reason for condition in form.conditions)
+    yield from (condition.reason for condition in form.conditions or ())
 
 
 def _settled(form: TextForm) -> dict[str, Any]:
-    """As it is stored and shown; of a photo that cannot be judged nothing is concluded."""
+    """As it is stored and shown: of a photo that cannot be judged nothing is concluded, and a condition
+    that is named again, as small models do, is left out.
+    """
     found = {"image_usable": None, "image_reason": None, **form.model_dump(mode="json")}
-    if found["image_usable"] is False:
-        found["conditions"] = []
+    named: dict[str, Any] = {}
+    if found["image_usable"] is not False:
+        for condition in found["conditions"] or ():
+            named.setdefault(condition["name"].casefold(), condition)
+    found["conditions"] = list(named.values())
     return found

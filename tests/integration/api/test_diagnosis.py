@@ -131,7 +131,7 @@ def test_a_description_is_judged_in_the_language_asked_for(
         "urgency_reason": "no fever",
         "next_steps": ["stop the new soap"],
         "warning_signs": ["fever"],
-        "conditions": [],
+        "conditions": None,
     }
     chat.answer = lambda _messages, _schema: written(FORM, **english)
     taken = client.post(PATH, json={"text": "An itchy rash\0 on my arm", "language": "en"})

@@ -87,6 +87,19 @@ def test_of_a_photo_that_cannot_be_judged_nothing_is_concluded() -> None:
     assert found.result["conditions"] == []
 
 
+def test_where_there_is_no_complaint_nothing_is_concluded() -> None:
+    chat = says(written(FORM, findings=[], conditions=None))
+    assert diagnose(chat, TEXT, OPTIONS, left_s=60).result["conditions"] == []
+
+
+def test_a_condition_that_is_named_again_is_left_out() -> None:
+    first, second = FORM["conditions"]
+    again = {**first, "name": f"{first['name']} ", "likelihood": "low"}
+    chat = says(written(FORM, conditions=[first, second, again]))
+
+    assert diagnose(chat, TEXT, OPTIONS, left_s=60).result["conditions"] == [first, second]
+
+
 def test_no_more_time_is_taken_than_is_left() -> None:
     chat = says(written(FORM))
     diagnose(chat, TEXT, OPTIONS, left_s=4.5)
@@ -110,8 +123,8 @@ BAD = {
     "a number for how sure": written(FORM, confidence=0.93),
     "a likelihood as a number": written(FORM, conditions=[{**CONDITION, "likelihood": 0.9}] * 2),
     "five conditions": written(FORM, conditions=[CONDITION] * 5),
-    "a condition twice": written(FORM, conditions=[CONDITION] * 2),
     "one condition": written(FORM, conditions=[CONDITION]),
+    "no conditions, said as a list": written(FORM, conditions=[]),
     "no step": written(FORM, next_steps=[]),
     "blank words": written(FORM, urgency_reason="  "),
     "very long words": written(FORM, urgency_reason="가" * 121),
