@@ -9,12 +9,11 @@ import numpy as np
 import onnx
 
 from callytics.errors import ModelFetchError
+from callytics.model_files.int8 import LEAST_AGREEMENT, in_int8
 from callytics.model_files.sentiment.encode import run
 from callytics.model_files.sentiment.graph import make_graph
 from callytics.model_files.sentiment.head import Head
 from callytics.model_files.sentiment.lines import read_lines
-
-_LEAST_AGREEMENT = 0.99
 
 
 def build(sources: Mapping[str, Path], target: Path) -> None:
@@ -24,12 +23,12 @@ def build(sources: Mapping[str, Path], target: Path) -> None:
     """
     (encoder,) = sources.values()
     head = Head.load()
-    model = make_graph(encoder, head, layers=head.layers, int8=True)
+    model = in_int8(make_graph(encoder, head, layers=head.layers))
     agreement = agreement_with_float32(encoder, head, model)
-    if agreement < _LEAST_AGREEMENT:
+    if agreement < LEAST_AGREEMENT:
         raise ModelFetchError(
             f"In 8 bit the sentiment model agrees with itself in 32 bit on {agreement:.1%} of the "
-            f"held-out lines only; {_LEAST_AGREEMENT:.0%} are asked for."
+            f"held-out lines only; {LEAST_AGREEMENT:.0%} are asked for."
         )
     onnx.save(model, target / "model.onnx")
     shutil.copyfile(encoder / "tokenizer.json", target / "tokenizer.json")
@@ -41,7 +40,7 @@ def build(sources: Mapping[str, Path], target: Path) -> None:
 def agreement_with_float32(encoder: Path, head: Head, model: onnx.ModelProto) -> float:
     """The share of the held-out lines that `model` gives the label that float32 gives them."""
     texts = [line.text for line in read_lines("test")]
-    reference = make_graph(encoder, head, layers=head.layers, int8=False)
+    reference = make_graph(encoder, head, layers=head.layers)
     labels = [
         run(graph, encoder / "tokenizer.json", texts).argmax(axis=1) for graph in (model, reference)
     ]
