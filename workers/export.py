@@ -16,6 +16,7 @@ from typing import Any
 
 from callytics.domain.transcript import SentimentLabel
 from callytics.errors import CallyticsError, ModelDisagreesError, ModelExportError
+from callytics.model_files.catalog import short_digest
 from callytics.model_files.export import (
     Format,
     make_graph,
@@ -27,7 +28,7 @@ from callytics.model_files.export import (
 from callytics.model_files.hub import fetch_cached
 from callytics.model_files.int8 import LEAST_AGREEMENT, in_int8
 from callytics.model_files.locate import resolve
-from callytics.model_files.store import ModelDirectory, describe_files, short_digest
+from callytics.model_files.store import ModelDirectory, describe_files
 from callytics.ports import SentimentModel
 from callytics.settings import ModelSettings, Settings, get_settings
 from workers.runtimes.onnx import OnnxClassifier
@@ -178,7 +179,8 @@ def _load(model: ModelSettings, settings: Settings) -> Pretrained:
     except CallyticsError:
         raise
     except Exception as error:  # of several libraries; only the model's files are at hand
-        raise ModelExportError(f"{model.model} does not load: {error}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelExportError(f"{model.model} does not load: {reason}") from error
 
 
 def _labels(classifier: SentimentModel, texts: Sequence[str]) -> list[SentimentLabel]:

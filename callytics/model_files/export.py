@@ -92,6 +92,8 @@ def make_graph(network: Any) -> onnx.ModelProto:
     finally:
         if hook:
             hook.remove()
+    if program is None:
+        raise ModelExportError("torch gave no graph.")
     return program.model_proto
 
 

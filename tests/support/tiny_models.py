@@ -89,12 +89,51 @@ def save_token_classifier(
     network.save_pretrained(folder)
 
 
-def save_electra(folder: Path, labels: Sequence[str], *, head: bool = True) -> None:
-    """An ELECTRA that gives each text one of `labels`, or one without a trained head."""
+def save_electra(
+    folder: Path, labels: Sequence[str], *, head: bool = True, spread: float = 0.02
+) -> None:
+    """An ELECTRA that gives each text one of `labels`, or one without a trained head.
+
+    `spread` is that of its random weights: with 0.3 it gives every label to some of the texts.
+    """
     torch.manual_seed(0)
     config = _electra(save_tokenizer(folder, HANGUL_AND_MARKS), labels)
+    config.initializer_range = spread
     kind = transformers.ElectraForSequenceClassification if head else transformers.ElectraModel
     kind(config).save_pretrained(folder)
+
+
+def save_undecided_electra(folder: Path, texts: Sequence[str]) -> None:
+    """A lively ELECTRA for which half of `texts` are a little more negative than positive."""
+    save_electra(folder, ("negative", "neutral", "positive"), spread=0.3)
+    network = transformers.ElectraForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    with torch.inference_mode():
+        logits = network(**tokenizer([*texts], padding=True, return_tensors="pt")).logits
+    bias = network.classifier.out_proj.bias.data
+    bias[0] -= (logits[:, 0] - logits[:, 2]).median()
+    bias[1] -= 1e3
+    network.save_pretrained(folder)
+
+
+def save_sequence_classifier(folder: Path, family: str, labels: Sequence[str]) -> None:
+    """A lively BERT or RoBERTa that gives each text one of `labels`."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(
+        family,
+        vocab_size=len(save_tokenizer(folder, HANGUL_AND_MARKS)),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=514,
+        initializer_range=0.3,
+        pad_token_id=_PAD,
+        id2label=dict(enumerate(labels)),
+        label2id={label: number for number, label in enumerate(labels)},
+    )
+    network = transformers.AutoModelForSequenceClassification.from_config(config)
+    network.save_pretrained(folder)
 
 
 def _electra(tokenizer: Any, labels: Sequence[str]) -> Any:
