@@ -89,25 +89,37 @@ def save_token_classifier(
     network.save_pretrained(folder)
 
 
-def save_electra(
-    folder: Path, labels: Sequence[str], *, head: bool = True, spread: float = 0.02
-) -> None:
-    """An ELECTRA that gives each text one of `labels`, or one without a trained head.
-
-    `spread` is that of its random weights: with 0.3 it gives every label to some of the texts.
-    """
+def save_electra(folder: Path, labels: Sequence[str], *, head: bool = True) -> None:
+    """An ELECTRA that gives each text one of `labels`, or one without a trained head."""
     torch.manual_seed(0)
     config = _electra(save_tokenizer(folder, HANGUL_AND_MARKS), labels)
-    config.initializer_range = spread
     kind = transformers.ElectraForSequenceClassification if head else transformers.ElectraModel
     kind(config).save_pretrained(folder)
 
 
+def save_taught_electra(folder: Path, answers: Mapping[str, str], *, steps: int) -> None:
+    """An ELECTRA that after enough `steps` gives the texts of `answers` their labels."""
+    torch.manual_seed(0)
+    labels = sorted(set(answers.values()))
+    tokenizer = save_tokenizer(folder, HANGUL_AND_MARKS)
+    network = transformers.ElectraForSequenceClassification(_electra(tokenizer, labels))
+    wanted = torch.tensor([labels.index(label) for label in answers.values()])
+    asked = tokenizer([*answers], padding=True, return_tensors="pt")
+    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
+    for _ in range(steps):
+        network(**asked, labels=wanted).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    network.save_pretrained(folder)
+
+
 def save_undecided_electra(folder: Path, texts: Sequence[str]) -> None:
-    """A lively ELECTRA for which half of `texts` are a little more negative than positive."""
-    save_electra(folder, ("negative", "neutral", "positive"), spread=0.3)
-    network = transformers.ElectraForSequenceClassification.from_pretrained(folder).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    """An ELECTRA for which half of `texts` are a little more negative than positive."""
+    torch.manual_seed(0)
+    tokenizer = save_tokenizer(folder, HANGUL_AND_MARKS)
+    config = _electra(tokenizer, ("negative", "neutral", "positive"))
+    config.initializer_range = 0.3  # else all texts are one to it
+    network = transformers.ElectraForSequenceClassification(config).eval()
     with torch.inference_mode():
         logits = network(**tokenizer([*texts], padding=True, return_tensors="pt")).logits
     bias = network.classifier.out_proj.bias.data
@@ -117,7 +129,7 @@ def save_undecided_electra(folder: Path, texts: Sequence[str]) -> None:
 
 
 def save_sequence_classifier(folder: Path, family: str, labels: Sequence[str]) -> None:
-    """A lively BERT or RoBERTa that gives each text one of `labels`."""
+    """A BERT or RoBERTa that gives each text one of `labels`."""
     torch.manual_seed(0)
     config = transformers.AutoConfig.for_model(
         family,
@@ -127,7 +139,6 @@ def save_sequence_classifier(folder: Path, family: str, labels: Sequence[str]) -
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=514,
-        initializer_range=0.3,
         pad_token_id=_PAD,
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},

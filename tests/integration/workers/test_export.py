@@ -20,6 +20,7 @@ from callytics.settings import Settings
 from tests.support.tiny_models import (
     save_electra,
     save_sequence_classifier,
+    save_taught_electra,
     save_undecided_electra,
 )
 from tests.support.waiting import wait_until
@@ -30,7 +31,10 @@ from workers.runtimes import import_runtime, spec_of
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 
 LABELS = ("negative", "neutral", "positive")
-TEXTS = read_texts(None)[:300]
+SAID = {"화가 나요": "negative", "네 그래요": "neutral", "고마워요": "positive"}
+ANSWERS = {f"{text} {number}": label for text, label in SAID.items() for number in range(60)}
+TEXTS = tuple(ANSWERS)
+ALIKE = tuple("가나다라마바사아자차카타파하 " * 8 + chr(0xAC00 + number) for number in range(200))
 LONG = ("아직도 안 되네요. " * 200, "네" * 511, "", "네")
 
 
@@ -42,7 +46,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(scope="module")
 def electra(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original") / "tiny"
-    save_electra(folder, LABELS, spread=0.3)
+    save_taught_electra(folder, ANSWERS, steps=60)
     return folder
 
 
@@ -84,11 +88,11 @@ def test_both_forms_label_as_the_original_does(
     electra: Path, exported: tuple[Settings, Any]
 ) -> None:
     expected = labels(load("transformers", electra), TEXTS)
-    assert set(expected) == set(LABELS)
+    assert expected == [*ANSWERS.values()]
     for line in exported[1]:
         found = labels(load("onnx", Path(line["path"])), TEXTS)
         same = sum(map(str.__eq__, found, expected)) / len(TEXTS)
-        assert same == line["agreement"] >= 0.99
+        assert same == line["agreement"] == 1
         assert line["problem"] is None
 
 
@@ -130,9 +134,8 @@ def test_other_families_too(tmp_path: Path, settings: Settings, family: str) -> 
 def test_one_that_disagrees_is_refused_and_nothing_is_left(
     tmp_path: Path, settings: Settings
 ) -> None:
-    alike = ["가나다라마바사아자차카타파하 " * 8 + chr(0xAC00 + number) for number in range(200)]
-    save_undecided_electra(tmp_path / "tiny", alike)
-    whole, small = made(tmp_path / "tiny", settings, texts=alike)
+    save_undecided_electra(tmp_path / "tiny", ALIKE)
+    whole, small = made(tmp_path / "tiny", settings, texts=ALIKE)
     assert whole["problem"] is None
     assert small["problem"]["code"] == ModelDisagreesError.code
     assert small["agreement"] < 0.99
@@ -146,9 +149,8 @@ def test_an_export_is_only_replaced_by_a_good_one(
 ) -> None:
     (first,) = made(electra, settings, Format.INT8)
     before = ModelDirectory(root=settings.model_dir).manifest("tiny-int8")
-    alike = ["가나다라마바사아자차카타파하 " * 8 + chr(0xAC00 + number) for number in range(200)]
-    save_undecided_electra(tmp_path / "tiny", alike)
-    (refused,) = made(tmp_path / "tiny", settings, Format.INT8, texts=alike)
+    save_undecided_electra(tmp_path / "tiny", ALIKE)
+    (refused,) = made(tmp_path / "tiny", settings, Format.INT8, texts=ALIKE)
     assert refused["problem"]
     assert ModelDirectory(root=settings.model_dir).manifest("tiny-int8") == before
     made(electra, settings, Format.INT8)
