@@ -496,6 +496,18 @@ class ModelFilesCorruptError(ModelFetchError):
     code = "model_files_corrupt"
 
 
+class ModelExportError(CallyticsError):
+    """The model cannot be exported."""
+
+    code = "model_export_failed"
+
+
+class ModelDisagreesError(ModelExportError):
+    """The exported model disagrees with its original, so it is not published."""
+
+    code = "model_export_disagrees"
+
+
 class ConfigurationError(CallyticsError):
     """A setting is missing or wrong."""
 

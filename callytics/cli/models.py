@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,8 +19,6 @@ from callytics.cli.options import Json
 from callytics.cli.problems import CommandError, ExitCode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from callytics.model_files.fetch import FetchEvent, FetchPlan
     from callytics.settings import Settings
 
@@ -58,7 +58,7 @@ def fetch_missing(settings: "Settings") -> None:
 
 def _fetch(
     settings: "Settings", names: Sequence[str], plan: Sequence["FetchPlan"]
-) -> Sequence["Path"]:
+) -> Sequence[Path]:
     """Say what it will take, then do it."""
     from callytics.model_files.fetch import fetch as bring
 
@@ -170,13 +170,96 @@ def warm(*, as_json: Json = False) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _warmed() -> Iterator[Mapping[str, Any]]:
-    """What `python -m workers.warm` says of each model as it is done, one JSON object a line.
+class Exportable(StrEnum):
+    """Tasks whose model can be exported."""
 
-    A process of its own, since this package knows no model library. What libraries say while they
-    load is only of interest when they fail.
+    SENTIMENT = "sentiment"
+
+
+@app.command()
+def export(
+    task: Annotated[Exportable, typer.Argument(help="What the model is for.")],
+    *,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Make NAME-onnx, 32 bit.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Make NAME-int8, 8 bit.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_FOLDER",
+            help="A classifier of transformers (ELECTRA, BERT, RoBERTa). (default: the configured one)",
+        ),
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Texts to compare the labels on, a line each, at least 100. (default: our own lines)",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make ONNX out of the sentiment model; exit 1 if its labels are not the original's (99 %)."""
+    if not (onnx or int8):
+        raise typer.BadParameter("say --onnx, --int8 or both")
+    made = []
+    for line in _said_by("workers.export", *_export_arguments(onnx, int8, model, texts)):
+        if "step" in line:
+            say(f"{line['model']}: {line['step']}")
+        else:
+            made.append(line)
+    if as_json:
+        print_json(made)
+    else:
+        _show_exports(task, made)
+    if any(line["problem"] for line in made):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _export_arguments(
+    onnx: bool, int8: bool, model: str | None, texts: Path | None
+) -> Iterator[str]:
+    yield from ["--onnx"] * onnx + ["--int8"] * int8
+    yield from ["--texts", str(texts)] if texts else []
+    yield from ["--", model] if model else []
+
+
+def _show_exports(task: Exportable, made: Sequence[Mapping[str, Any]]) -> None:
+    print_table(
+        ("model", "size", "of the original", "same labels", "folder"),
+        (
+            (
+                line["model"],
+                _size(line["bytes"]),
+                f"{line['bytes'] / line['original_bytes']:.0%}",
+                f"{line['agreement']:.2%}",
+                line["path"] or colored("not published", "red"),
+            )
+            for line in made
+            if "model" in line
+        ),
+    )
+    for line in made:
+        if problem := line["problem"]:
+            say(f"{problem['detail']} ({problem['code']})", "red")
+        else:
+            prefix = f"CALLYTICS_MODELS__{task.upper()}__"
+            say(f"To use it: {prefix}RUNTIME=onnx {prefix}MODEL={line['model']}")
+
+
+def _warmed() -> Iterator[Mapping[str, Any]]:
+    """What is said of each model as it is done."""
+    return _said_by("workers.warm", "--json")
+
+
+def _said_by(module: str, *arguments: str) -> Iterator[Mapping[str, Any]]:
+    """What `python -m module` says, one JSON object a line.
+
+    A process of its own, since this package knows no model library. What libraries say meanwhile is
+    only of interest when it fails without a word of its own.
     """
-    command = [sys.executable, "-m", "workers.warm", "--json"]
+    command = [sys.executable, "-m", module, *arguments]
     with (
         tempfile.TemporaryFile("w+") as said,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as process,  # noqa: S603
@@ -189,7 +272,7 @@ def _warmed() -> Iterator[Mapping[str, Any]]:
         if process.wait() and not problems:
             said.seek(0)
             last = (said.read().strip().splitlines() or ["it said nothing"])[-1]
-            raise CommandError(f"Loading the models failed: {last}")
+            raise CommandError(f"`python -m {module}` failed: {last}")
 
 
 def _warm_line(result: Mapping[str, Any]) -> tuple[str, str]:

@@ -292,9 +292,9 @@ _ENTRIES: tuple[Entry, ...] = (
         purpose="Negative, neutral or positive: multilingual-e5-small with our own head, ONNX, 8 bit.",
         licence="MIT",
         needs=("multilingual-e5-small",),
-        version=f"1 {sha256(HEAD_FILE.read_bytes()).hexdigest()[:12]}",
+        version=f"2 {sha256(HEAD_FILE.read_bytes()).hexdigest()[:12]}",
         build="callytics.model_files.sentiment.build:build",
-        bytes=141_000_000,
+        bytes=136_000_000,
     ),
 )
 

@@ -97,6 +97,56 @@ def save_electra(folder: Path, labels: Sequence[str], *, head: bool = True) -> N
     kind(config).save_pretrained(folder)
 
 
+def save_taught_electra(folder: Path, answers: Mapping[str, str], *, steps: int) -> None:
+    """An ELECTRA that after enough `steps` gives the texts of `answers` their labels."""
+    torch.manual_seed(0)
+    labels = sorted(set(answers.values()))
+    tokenizer = save_tokenizer(folder, HANGUL_AND_MARKS)
+    network = transformers.ElectraForSequenceClassification(_electra(tokenizer, labels))
+    wanted = torch.tensor([labels.index(label) for label in answers.values()])
+    asked = tokenizer([*answers], padding=True, return_tensors="pt")
+    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
+    for _ in range(steps):
+        network(**asked, labels=wanted).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    network.save_pretrained(folder)
+
+
+def save_undecided_electra(folder: Path, texts: Sequence[str]) -> None:
+    """An ELECTRA for which half of `texts` are a little more negative than positive."""
+    torch.manual_seed(0)
+    tokenizer = save_tokenizer(folder, HANGUL_AND_MARKS)
+    config = _electra(tokenizer, ("negative", "neutral", "positive"))
+    config.initializer_range = 0.3  # else all texts are one to it
+    network = transformers.ElectraForSequenceClassification(config).eval()
+    with torch.inference_mode():
+        logits = network(**tokenizer([*texts], padding=True, return_tensors="pt")).logits
+    bias = network.classifier.out_proj.bias.data
+    bias[0] -= (logits[:, 0] - logits[:, 2]).median()
+    bias[1] -= 1e3
+    network.save_pretrained(folder)
+
+
+def save_sequence_classifier(folder: Path, family: str, labels: Sequence[str]) -> None:
+    """A BERT or RoBERTa that gives each text one of `labels`."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(
+        family,
+        vocab_size=len(save_tokenizer(folder, HANGUL_AND_MARKS)),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=514,
+        pad_token_id=_PAD,
+        id2label=dict(enumerate(labels)),
+        label2id={label: number for number, label in enumerate(labels)},
+    )
+    network = transformers.AutoModelForSequenceClassification.from_config(config)
+    network.save_pretrained(folder)
+
+
 def _electra(tokenizer: Any, labels: Sequence[str]) -> Any:
     return transformers.ElectraConfig(
         vocab_size=len(tokenizer),

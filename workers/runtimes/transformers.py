@@ -37,6 +37,10 @@ class TransformersClassifier(TextClassifier):
             threads=threads,
             settings=settings,
         )
+        return cls.around(loaded, model)
+
+    @classmethod
+    def around(cls, loaded: Pretrained, model: ModelSettings) -> Self:
         config = loaded.network.config
         return cls(
             replace(loaded.info, details={"model_type": config.model_type.upper()}),

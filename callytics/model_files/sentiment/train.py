@@ -47,7 +47,7 @@ def main() -> None:
 
 def _features(encoder: Path, texts: Sequence[str]) -> tuple[Features, Features]:
     """Of the texts as they are, and of the texts without marks, as some recognisers give them."""
-    graph = make_graph(encoder, None, layers=LAYERS, int8=False)
+    graph = make_graph(encoder, None, layers=LAYERS)
     bare = [re.sub(r"[.,?!]", "", text) for text in texts]
     tokenizer = encoder / "tokenizer.json"
     return run(graph, tokenizer, texts), run(graph, tokenizer, bare)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from callytics.domain.transcript import SentimentLabel
+from callytics.model_files.int8 import in_int8
 from callytics.model_files.sentiment.encode import run
 from callytics.model_files.sentiment.graph import make_graph
 from callytics.model_files.sentiment.head import Head
@@ -42,8 +43,9 @@ INPUTS = {
 
 
 def features(folder: Path, inputs: dict[str, Any], *, int8: bool) -> Any:
-    graph = make_graph(folder, None, layers=LAYERS, int8=int8)
-    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    graph = make_graph(folder, None, layers=LAYERS)
+    model = in_int8(graph) if int8 else graph
+    session = onnxruntime.InferenceSession(model.SerializeToString())
     return session.run(None, inputs)[0]
 
 
@@ -72,8 +74,8 @@ def test_padding_and_neighbours_change_nothing_in_8_bit(bert: tuple[Path, Any]) 
 def test_the_head_turns_features_into_shares(bert: tuple[Path, Any], head: Head) -> None:
     folder = bert[0]
     tokenizer = folder / "tokenizer.json"
-    found = run(make_graph(folder, head, layers=LAYERS, int8=False), tokenizer, TEXTS)
-    means = run(make_graph(folder, None, layers=LAYERS, int8=False), tokenizer, TEXTS)
+    found = run(make_graph(folder, head, layers=LAYERS), tokenizer, TEXTS)
+    means = run(make_graph(folder, None, layers=LAYERS), tokenizer, TEXTS)
     scores = np.exp(means @ head.weights + head.bias)
     np.testing.assert_allclose(found, scores / scores.sum(axis=1, keepdims=True), atol=1e-5)
 
