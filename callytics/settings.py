@@ -169,7 +169,8 @@ class WorkerSettings(_Block):
     """Replace the worker's child process after so many stages, where a library leaks memory."""
 
     concurrency: int = Field(default=4, ge=1)
-    """Stages at once, in a worker that only waits for a server (`slm`); one that holds a model runs one."""
+    """Stages and jobs at once, in a worker that only waits for servers (`slm`), which runs the sum of its
+    queues'; one that holds a model runs one."""
 
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for the models' mathematics; None: the library's own choice."""

@@ -71,7 +71,7 @@ class Diagnoses:
         image_sizes: Mapping[str, Any] | None,
         budget: timedelta,
     ) -> None:
-        now = func.clock_timestamp()
+        now = func.statement_timestamp()  # the same in both columns
         self._session.add(
             Diagnosis(
                 id=job.id,

@@ -18,21 +18,11 @@ from callytics.services.diagnosis_jobs import DiagnosisRequest
 from callytics.settings import ModelSettings
 from tests.e2e.conftest import Farm
 from tests.support.chat_server import ChatServer, chat_server
-from tests.support.diagnoses import COMPLAINT, FORM, IMAGE_FORM, written
-from tests.support.photos import halves, saved
+from tests.support.diagnoses import COMPLAINT, FORM, IMAGE_FORM, PHOTO, written
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
-PHOTO = PlainImage(
-    jpeg=saved(halves()),
-    width=96,
-    height=64,
-    source_format="JPEG",
-    source_bytes=1000,
-    source_width=96,
-    source_height=64,
-)
 VISION = ModelSettings(runtime="openai", model="vision")
 
 

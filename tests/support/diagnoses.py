@@ -4,7 +4,9 @@ import base64
 import json
 from typing import Any
 
+from callytics.domain.image import PlainImage
 from tests.support.chat_server import ChatServer
+from tests.support.photos import halves, saved
 
 FORM: dict[str, Any] = {
     "findings": ["팔 안쪽의 붉은 발진", "가려움"],
@@ -18,6 +20,16 @@ FORM: dict[str, Any] = {
     "warning_signs": ["고열", "번지는 물집"],
 }
 IMAGE_FORM = {"image_usable": True, "image_reason": "밝고 초점이 맞음", **FORM}
+
+PHOTO = PlainImage(
+    jpeg=saved(halves()),
+    width=96,
+    height=64,
+    source_format="PNG",
+    source_bytes=1000,
+    source_width=960,
+    source_height=640,
+)
 
 COMPLAINT = "3일 전부터 팔 안쪽이 붉고 가려워요."
 

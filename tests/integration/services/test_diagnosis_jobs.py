@@ -26,24 +26,14 @@ from tests.support.diagnoses import (
     COMPLAINT,
     FORM,
     IMAGE_FORM,
+    PHOTO,
     image_of,
     refuse,
     written,
 )
-from tests.support.photos import halves, saved
 from tests.support.pipeline import Pipeline
 from workers.runtimes import load
 from workers.runtimes.providers import ProviderChain
-
-IMAGE = PlainImage(
-    jpeg=saved(halves()),
-    width=96,
-    height=64,
-    source_format="PNG",
-    source_bytes=1000,
-    source_width=960,
-    source_height=640,
-)
 
 
 @pytest.fixture
@@ -134,12 +124,12 @@ def test_the_row_says_what_was_found_and_by_whom(desk: Desk, server: ChatServer)
 
 def test_a_photo_reaches_the_model_that_looks_at_photos(desk: Desk, server: ChatServer) -> None:
     server.says(written(IMAGE_FORM))
-    row = desk.run(desk.ask(image=IMAGE))
+    row = desk.run(desk.ask(image=PHOTO))
 
     assert (row.job.status, row.result) == (StageStatus.DONE, IMAGE_FORM)
     [asked] = server.asked
     assert asked["model"] == "vision"
-    assert image_of(asked["messages"][-1]) == IMAGE.jpeg
+    assert image_of(asked["messages"][-1]) == PHOTO.jpeg
 
 
 def no_json(server: ChatServer) -> None:
@@ -249,7 +239,7 @@ def test_the_last_attempt_has_only_the_time_that_is_left(desk: Desk, server: Cha
     assert "within 0." in row.job.problem["detail"]
 
 
-@pytest.mark.parametrize(("image", "budget_s"), [(None, 15), (IMAGE, 30)])
+@pytest.mark.parametrize(("image", "budget_s"), [(None, 15), (PHOTO, 30)])
 def test_its_time_begins_with_its_arrival(
     desk: Desk, image: PlainImage | None, budget_s: float
 ) -> None:
@@ -263,7 +253,7 @@ def test_a_worker_without_a_model_for_images_says_so(
     """As where the settings of API and worker differ."""
     chats = {"diagnosis_text": ScriptedChat()}
     desk.pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, settings.models)
-    row = desk.run(desk.ask(image=IMAGE))
+    row = desk.run(desk.ask(image=PHOTO))
 
     assert row.job.status is StageStatus.FAILED
     assert row.job.problem == ImageDiagnosisOffError().as_problem()

@@ -99,6 +99,36 @@ def test_a_model_with_a_server_of_its_own_is_not_served_here(
     assert not {"llm", "mlm"} & set(assemble(home)[0])
 
 
+@pytest.fixture
+def weights(home: StateDir, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The chat model is here, and no server is configured."""
+    monkeypatch.delenv("CALLYTICS_LLM__BASE_URL")
+    folder = tmp_path / "models" / Settings(state_dir=home.path).models.analyse.model
+    folder.mkdir(parents=True)
+    (folder / "weights.gguf").touch()
+    monkeypatch.setenv("CALLYTICS_MODEL_DIR", str(folder.parent))
+
+
+@pytest.mark.usefixtures("weights")
+def test_descriptions_are_judged_by_the_engine_of_the_analyses(home: StateDir) -> None:
+    published = assemble(home)[0]["models"]
+
+    assert published["diagnosis_text"] == published["analyse"]
+    assert published["analyse"] != published["summarize"]
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(
+    ("name", "value"), [("SERVER", "http://gpu4:8000/v1"), ("MODEL", "another")]
+)
+def test_descriptions_with_a_server_or_model_of_their_own_are_not(
+    home: StateDir, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"CALLYTICS_MODELS__DIAGNOSIS_TEXT__{name}", value)
+
+    assert "diagnosis_text" not in assemble(home)[0]["models"]
+
+
 def test_a_stack_that_runs_is_not_started_again(home: StateDir) -> None:
     with pytest.raises(StackRunningError):
         start_detached(Settings(state_dir=home.path), on_event=lambda _: None)
