@@ -63,7 +63,6 @@ class Contender:
     name: str
     bytes: int
     load: Callable[[], Infer]
-    load_s: float = 0.0
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     labels: Sequence[str] = ()
@@ -164,7 +163,7 @@ def tokenizer_of(lines: Sequence[Line]) -> Tokenizer:
 
 def train_head(classifier: Any, tokenizer: Tokenizer, lines: Sequence[Line]) -> None:
     """Fit the head to the first token of the frozen encoder."""
-    features = torch.cat([first_token(classifier, tokenizer, line.text) for line in lines])
+    features = first_tokens(classifier, tokenizer, [line.text for line in lines])
     wanted = torch.tensor([[*SentimentLabel].index(line.label) for line in lines])
     head = classifier.classifier
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3)
@@ -175,11 +174,16 @@ def train_head(classifier: Any, tokenizer: Tokenizer, lines: Sequence[Line]) -> 
         optimizer.zero_grad()
 
 
-def first_token(classifier: Any, tokenizer: Tokenizer, text: str) -> torch.Tensor:
-    with torch.no_grad():
-        ids = torch.tensor([tokenizer.encode(text).ids])
-        found: torch.Tensor = classifier.electra(input_ids=ids).last_hidden_state[:, 0]
-    return found
+def first_tokens(classifier: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> torch.Tensor:
+    tokenizer.enable_padding()
+    found = []
+    for at in range(0, len(texts), BATCH):
+        some = tokenizer.encode_batch(list(texts[at : at + BATCH]))
+        ids, mask = ([getattr(one, name) for one in some] for name in ("ids", "attention_mask"))
+        with torch.no_grad():
+            states = classifier.electra(torch.tensor(ids), attention_mask=torch.tensor(mask))
+        found.append(states.last_hidden_state[:, 0])
+    return torch.cat(found)
 
 
 def size_of(module: Any) -> int:
@@ -231,13 +235,10 @@ def run(subject: Subject, found: Sequence[Contender], rounds: int) -> None:
 
 
 def loaded(one: Contender, subject: Subject) -> TextClassifier:
-    started = perf_counter()
-    infer = one.load()
-    one.load_s = perf_counter() - started
     return TextClassifier(
         ModelInfo(name=one.name, revision="", device="cpu"),
         subject.tokenizer,
-        infer,
+        one.load(),
         reading_of(dict(enumerate(subject.labels)), {}),
         batch_size=BATCH,
         max_tokens=512,

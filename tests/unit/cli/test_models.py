@@ -29,3 +29,18 @@ def test_check_fails_where_a_model_is_missing(run: Run, tmp_path: Path) -> None:
 
 def test_check_succeeds_on_models_that_are_bundled(run: Run) -> None:
     assert run("models", "check", "kiwi").exit_code == 0
+
+
+def test_export_wants_to_know_the_form(run: Run) -> None:
+    result = run("models", "export", "sentiment")
+    assert result.exit_code == 2
+    assert "--int8" in result.output
+
+
+def test_export_says_why_a_model_cannot_be_exported(run: Run, tmp_path: Path) -> None:
+    result = run("models", "export", "sentiment", "--int8", "--json", MODEL_DIR=str(tmp_path))
+    assert result.exit_code == 1
+    (problem,) = [line["problem"] for line in json.loads(result.stdout)]
+    assert problem["code"] == "model_export_failed"
+    assert "--model" in problem["detail"]
+    assert [*tmp_path.rglob("*.onnx")] == []
