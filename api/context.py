@@ -42,7 +42,7 @@ class ApiContext:
 
 def make_context(settings: Settings) -> ApiContext:
     engine = make_engine(settings, application="callytics-api")
-    sessions = make_sessions(engine)
+    sessions = make_sessions(engine, settings.models.routes)
     celery = make_celery(settings, publish_retries=PUBLISH_RETRIES)
     return ApiContext(
         settings=settings,
@@ -52,7 +52,7 @@ def make_context(settings: Settings) -> ApiContext:
         store=make_audio_store(settings),
         fetcher=HttpFetcher(settings.audio),
         send=make_send(celery),
-        read_ahead=make_read_ahead(celery),
+        read_ahead=make_read_ahead(celery, sessions),
         limiter=RateLimiter(celery.conf.broker_url),
         watch=ChangeWatch(engine.url.render_as_string(hide_password=False)),
         metrics=Metrics(sessions),

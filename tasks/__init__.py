@@ -13,6 +13,7 @@ TASK_MODULES = (
     "tasks.analyse",
     "tasks.call_ended",
     "tasks.deliver",
+    "tasks.shadow",
     "tasks.batches",
     "tasks.upkeep",
 )

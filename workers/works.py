@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.adapters.audio_store import ObjectAudioStore
 from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.adapters.fetch import HttpFetcher
-from callytics.domain.jobs import JobKind
+from callytics.domain.jobs import SHADOWS, JobKind
 from callytics.domain.stages import Stage
 from callytics.ports import ChatModel, Model, Preparer
 from callytics.services import keys
@@ -18,6 +18,7 @@ from callytics.services.call_ending import CallEndedWork
 from callytics.services.delivery import DeliveryWork
 from callytics.services.job_work import JobWork
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
+from callytics.services.shadow import ShadowWork
 from callytics.services.stage import StageWork
 from callytics.services.stages.diarize import Diarize
 from callytics.services.stages.merge import Merge
@@ -63,6 +64,7 @@ class Works:
                 keys.make_cipher(settings),
                 settings.callbacks,
             ),
+            **{kind: self._shadow_of(stage) for stage, kind in SHADOWS.items()},
         }
 
     def needs_model(self, name: str) -> bool:
@@ -78,6 +80,9 @@ class Works:
 
     def make_job(self, kind: JobKind, model: Model | None) -> JobWork:
         return self._job_makers[kind](model)
+
+    def _shadow_of(self, stage: Stage) -> Callable[[Any], JobWork]:
+        return lambda model: ShadowWork(self.make(stage, model))
 
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel

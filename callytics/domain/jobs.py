@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from callytics.domain.stages import Queue
+from callytics.domain.stages import SPECS, Queue, Stage
 
 
 class JobKind(StrEnum):
@@ -16,6 +16,25 @@ class JobKind(StrEnum):
     """What follows the end of a call: its callback, or its place in a batch."""
     DELIVERY = "delivery"
     """A callback on its way to its endpoint."""
+    SHADOW_DIARIZE = "shadow_diarize"
+    SHADOW_TRANSCRIBE = "shadow_transcribe"
+    SHADOW_PUNCTUATE = "shadow_punctuate"
+    SHADOW_SENTIMENT = "shadow_sentiment"
+    SHADOW_SUMMARIZE = "shadow_summarize"
+    """What a stage did, done once more by another variant of its model, for comparison."""
+
+
+SHADOWS: Mapping[Stage, JobKind] = {
+    stage: JobKind(f"shadow_{stage}")
+    for stage in (
+        Stage.DIARIZE,
+        Stage.TRANSCRIBE,
+        Stage.PUNCTUATE,
+        Stage.SENTIMENT,
+        Stage.SUMMARIZE,
+    )
+}
+"""The stages that a shadow can repeat."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +58,10 @@ JOBS: Mapping[JobKind, JobSpec] = {
         JobSpec(kind=JobKind.ANALYSIS, queue=Queue.MLM, model="analyse", max_attempts=4),
         JobSpec(kind=JobKind.CALL_ENDED, queue=Queue.CONTROL, model=None, max_attempts=20),
         JobSpec(kind=JobKind.DELIVERY, queue=Queue.CALLBACK, model=None, max_attempts=100),
+        *(
+            JobSpec(kind=kind, queue=SPECS[stage].queue, model=stage.value, max_attempts=2)
+            for stage, kind in SHADOWS.items()
+        ),
     )
 }
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, cast
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.db.models import Call
-from callytics.domain.jobs import JobKind
+from callytics.domain.jobs import SHADOWS, JobKind
 from callytics.domain.stages import Stage
 from callytics.ports import AudioStore, ChatModel, Computed, Message, Model, ModelInfo, Progress
 from callytics.services import keys
@@ -21,6 +22,7 @@ from callytics.services.call_ending import CallEndedWork
 from callytics.services.delivery import DeliveryWork
 from callytics.services.job_work import JobWork
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
+from callytics.services.shadow import ShadowWork
 from callytics.services.stage import StageWork
 from callytics.settings import Settings
 from tests.support.calls import NoStore
@@ -100,8 +102,12 @@ class ScriptedWorks:
                 keys.make_cipher(settings),
                 settings.callbacks,
             ),
+            **{kind: partial(self._shadow, stage) for stage, kind in SHADOWS.items()},
         }
         return makers[kind]()
+
+    def _shadow(self, stage: Stage) -> JobWork:
+        return ShadowWork(self.make(stage, None))
 
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel
