@@ -23,6 +23,7 @@ from callytics.cli import (
     settings,
     stack,
     submit,
+    variants,
 )
 from callytics.cli.console import say
 from callytics.cli.problems import EPILOG, explain
@@ -83,6 +84,11 @@ for command, panel in (
     text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.__doc__ or ""))
     app.command(help=text, rich_help_panel=panel, epilog=EPILOG)(command)
 
+models.app.command()(variants.routes)
+models.app.command()(variants.route)
+models.app.command()(variants.use)
+models.app.command()(variants.rollback)
+
 for name, group, panel, text in (
     ("calls", calls.app, CALLS, "What became of recordings."),
     ("batches", batches.app, CONSULTATIONS, "Consultations that are analysed together."),
@@ -90,7 +96,12 @@ for name, group, panel, text in (
     ("endpoints", endpoints.app, CONSULTATIONS, "Callback addresses, and how they are doing."),
     ("clients", clients.app, CARE, "Who may call the API."),
     ("db", db.app, CARE, "The database's version."),
-    ("models", models.app, CARE, "Which models are configured, found and loaded."),
+    (
+        "models",
+        models.app,
+        CARE,
+        "Which models there are, and which of their variants does what.",
+    ),
     ("settings", settings.app, CARE, "What this machine's processes are configured with."),
 ):
     app.add_typer(group, name=name, help=text, rich_help_panel=panel, epilog=EPILOG)

@@ -11,6 +11,7 @@ from callytics.errors import (
     DeliveryNotFoundError,
     EndpointNotFoundError,
     InvalidBoundKeyError,
+    NoEarlierRouteError,
     NotConnectedError,
     NothingToRerunError,
 )
@@ -43,6 +44,7 @@ _BY_ERROR = {
     DeliveryNotFoundError: ExitCode.NOT_FOUND,
     EndpointNotFoundError: ExitCode.NOT_FOUND,
     InvalidBoundKeyError: ExitCode.REFUSED,
+    NoEarlierRouteError: ExitCode.NOTHING_TO_DO,
     NotConnectedError: ExitCode.UNREACHABLE,
     NothingToRerunError: ExitCode.NOTHING_TO_DO,
 }

@@ -68,8 +68,8 @@ class ModelRoutes:
 
     def newest(self) -> Sequence[ModelRoute]:
         """The row that counts, of each queue that has one."""
-        query = select(ModelRoute).distinct(ModelRoute.queue)
-        return self._session.scalars(query.order_by(ModelRoute.queue, ModelRoute.id.desc())).all()
+        newest = select(func.max(ModelRoute.id)).group_by(ModelRoute.queue)
+        return self._session.scalars(select(ModelRoute).where(ModelRoute.id.in_(newest))).all()
 
     def latest(self, queue: Queue, count: int) -> Sequence[ModelRoute]:
         """Up to `count` rows, the one that counts first."""

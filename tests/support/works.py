@@ -15,6 +15,7 @@ from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.db.models import Call
 from callytics.domain.jobs import SHADOWS, JobKind
 from callytics.domain.stages import Stage
+from callytics.errors import ModelUnavailableError
 from callytics.ports import AudioStore, ChatModel, Computed, Message, Model, ModelInfo, Progress
 from callytics.services import keys
 from callytics.services.batch_items import AnalysisWork
@@ -34,15 +35,19 @@ class ScriptedWork:
 
     `{"seconds": {"diarize": 2}}` computes for two seconds; `{"die_once": {"diarize": PATH}}` kills the
     process at the first run, which it notes in PATH; `{"marks": DIR}` notes each computation there.
+    A variant whose model has the option `fails` always does.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *, fails: bool = False) -> None:
         self.stage = stage
+        self._fails = fails
 
     def read(self, session: Session, call: Call) -> dict[str, Any]:
         return {"call_id": str(call.id), **call.details}
 
     def compute(self, inputs: dict[str, Any], progress: Progress) -> Computed:
+        if self._fails:
+            raise ModelUnavailableError
         if marks := inputs.get("marks"):
             with (Path(marks) / f"{inputs['call_id']}-{self.stage}").open("a") as file:
                 file.write(f"{os.getpid()}\n")
@@ -57,7 +62,7 @@ class ScriptedWork:
         while monotonic() < end:
             progress(0.5)
             sleep(0.02)
-        return Computed(value=None)
+        return Computed(value=None, model=ScriptedModel.info)
 
     def write(self, session: Session, call: Call, computed: Computed) -> None:
         return None
@@ -86,7 +91,8 @@ class ScriptedWorks:
         return ScriptedModel() if name == Stage.DIARIZE else ScriptedChat(slowly)
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
-        return ScriptedWork(stage)
+        block = getattr(self._settings.models, stage, None)
+        return ScriptedWork(stage, fails=bool(block and block.options.get("fails")))
 
     def make_job(self, kind: JobKind, model: Model | None) -> JobWork:
         """The real works, with models that answer at once."""
