@@ -88,6 +88,7 @@ models.app.command()(variants.routes)
 models.app.command()(variants.route)
 models.app.command()(variants.use)
 models.app.command()(variants.rollback)
+models.app.command()(variants.compare)
 
 for name, group, panel, text in (
     ("calls", calls.app, CALLS, "What became of recordings."),

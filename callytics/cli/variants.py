@@ -1,17 +1,21 @@
-"""`callytics models route|use|rollback|routes`: which variant of a model works on what."""
+"""`callytics models route|use|rollback|routes|compare`: which variant of a model works on what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from callytics.cli import local
-from callytics.cli.console import colored, print_json, print_table, say
-from callytics.cli.options import Json
+from callytics.cli.console import colored, print_json, print_plain, print_table, say
+from callytics.cli.options import Json, duration
 from callytics.domain.routes import MODEL_OF, Route, queue_named
 from callytics.domain.stages import Queue
 
 if TYPE_CHECKING:
+    from callytics.domain.statistics import Estimate
+    from callytics.services.comparison import Comparison
     from callytics.services.routes import LaneState, RouteState
     from callytics.services.stage import AnyHint
 
@@ -197,3 +201,60 @@ def _style(one: "LaneState") -> str:
     if one.health.ready:
         return "green"
     return "red" if one.share or one.shadow else ""
+
+
+Variant = Annotated[str, typer.Argument(help="The name of a variant.")]
+
+
+def compare(
+    task: Task,
+    first: Variant,
+    second: Variant,
+    *,
+    since: Annotated[
+        timedelta,
+        typer.Option(
+            parser=duration, metavar="TIME", help="What ended in that time: 90m, 24h, 7d."
+        ),
+    ] = "7d",  # type: ignore[assignment]  # read by the parser
+    as_json: Json = False,
+) -> None:
+    """Compare two variants: seconds, failures, and agreement on the calls that both worked on.
+
+    Every figure has its 95 % confidence interval; the last lines say what they allow to conclude.
+    """
+    from callytics.db.engine import unit_of_work
+    from callytics.services import comparison
+
+    with local.sessions() as sessions, unit_of_work(sessions) as session:
+        found = comparison.compare(session, task, first, second, since)
+    if as_json:
+        print_json({**asdict(found), "says": found.says})
+        return
+    print_table(("figure", first, second), _figures(found))
+    for one in found.agreement:
+        print_plain(f"{one.name}: {_interval(one.estimate, '.3f')}, {one.estimate.count} calls")
+    for sentence in found.says:
+        print_plain(sentence)
+
+
+def _figures(found: "Comparison") -> Iterator[tuple[object, ...]]:
+    yield ("runs", *(one.runs for one in found.variants))
+    for label, name, style in (
+        ("failures", "failures", ".1%"),
+        ("median seconds", "median_s", ".3f"),
+        ("mean seconds", "mean_s", ".3f"),
+        ("median, for a second of audio", "median_per_audio_s", ".4f"),
+        ("mean, for a second of audio", "mean_per_audio_s", ".4f"),
+    ):
+        values = [getattr(one, name) for one in found.variants]
+        if any(values):
+            yield (label, *(_interval(value, style) for value in values))
+    for code in dict.fromkeys(code for one in found.variants for code in one.codes):
+        yield (f"  {code}", *(_interval(one.codes.get(code), ".1%") for one in found.variants))
+
+
+def _interval(estimate: "Estimate | None", style: str) -> str:
+    if estimate is None:
+        return ""
+    return f"{estimate.value:{style}} ({estimate.low:{style}} to {estimate.high:{style}})"
