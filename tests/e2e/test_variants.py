@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 FIRST, SECOND = Route(), Route(weights={"v2": 1})
 HALVES = Route(weights={"v1": 1, "v2": 1})
-VARIANTS = {"v2": {"options": {}}}
+VARIANTS: dict[str, Any] = {"v2": {"options": {}}}
 
 
 class Sides:
@@ -85,7 +87,7 @@ def test_calls_flow_while_the_route_is_switched_and_workers_are_killed(variants:
         variants.switch(SECOND if number % 2 == 0 else FIRST)
         calls += [farm.submit(seconds={Stage.TRANSCRIBE: 0.2}) for _ in range(3)]
         if number in {2, 6}:
-            wait_until(lambda: _in_hand(farm, calls))
+            wait_until(partial(_in_hand, farm, calls))
             kill(farm, second)
             second = variants.second()
             farm.wait_ready(second)
