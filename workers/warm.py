@@ -8,14 +8,16 @@ import sys
 from time import monotonic
 from typing import Any
 
+from callytics.domain.routes import MODEL_OF
 from callytics.errors import CallyticsError
 from callytics.settings import ModelsSettings, Settings, get_settings
 from workers.runtimes import load
 
 
-def warm(task: str, settings: Settings) -> dict[str, Any]:
-    """Load the model of `task` and run it once on a sample."""
-    report: dict[str, Any] = {"task": task, "model": getattr(settings.models, task).model}
+def warm(task: str, settings: Settings, *, named: str | None = None) -> dict[str, Any]:
+    """Load the model of `task` and run it once on a sample; the report calls it `named`."""
+    model_name = getattr(settings.models, task).model
+    report: dict[str, Any] = {"task": named or task, "model": model_name}
     started = monotonic()
     try:
         model = load(task, settings)
@@ -40,8 +42,15 @@ def warm(task: str, settings: Settings) -> dict[str, Any]:
 def main() -> int:
     settings = get_settings()
     failed = False
-    for task in ModelsSettings.model_fields:
-        report = warm(task, settings)
+    variants = [
+        (MODEL_OF[lane.queue], settings.serving([lane]), f"{MODEL_OF[lane.queue]}.{lane.variant}")
+        for lane in settings.models.lanes
+    ]
+    for task, own, named in [
+        *((task, settings, task) for task in ModelsSettings.model_fields),
+        *variants,
+    ]:
+        report = warm(task, own, named=named)
         failed = failed or report["problem"] is not None
         print(json.dumps(report, ensure_ascii=False), flush=True)  # noqa: T201
     return int(failed)

@@ -27,7 +27,7 @@ from callytics.services.stages.punctuate import Punctuate
 from callytics.services.stages.sentiment import AnalyseSentiment
 from callytics.services.stages.summarize import Summarize
 from callytics.services.stages.transcribe import Transcribe
-from callytics.settings import Settings
+from callytics.settings import ModelSettings, Settings, get_settings
 from workers.runtimes import load
 
 
@@ -57,7 +57,7 @@ class Works:
             JobKind.QUICK_SUMMARY: lambda chat: QuickSummaryWork(
                 chat, settings.models.summarize, settings.quick_summary
             ),
-            JobKind.ANALYSIS: lambda chat: AnalysisWork(chat.named),
+            JobKind.ANALYSIS: lambda chat: AnalysisWork(chat.named, self._of_this_variant()),
             JobKind.CALL_ENDED: lambda _none: CallEndedWork(settings),
             JobKind.DELIVERY: lambda _none: DeliveryWork(
                 HttpCallbackClient(settings.callbacks),
@@ -80,6 +80,11 @@ class Works:
 
     def make_job(self, kind: JobKind, model: Model | None) -> JobWork:
         return self._job_makers[kind](model)
+
+    def _of_this_variant(self) -> Mapping[str, ModelSettings]:
+        """What this worker's variant takes where a batch was closed with the first one's model."""
+        first, own = get_settings().models.analyse, self._settings.models.analyse
+        return {} if own == first else {first.model: own}
 
     def _shadow_of(self, stage: Stage) -> Callable[[Any], JobWork]:
         return lambda model: ShadowWork(self.make(stage, model))

@@ -182,7 +182,7 @@ def _rows(state: "RouteState") -> list[tuple[object, ...]]:
         (
             state.queue.value,
             one.lane.variant,
-            "shadow" if one.shadow else f"{one.share:.0%}",
+            f"{one.share:.0%}, shadow" if one.shadow else f"{one.share:.0%}",
             str(one.lane),
             colored(
                 f"{one.health.ready} of {one.health.workers} ready",
