@@ -7,7 +7,6 @@ parts), the running local stack (`stack.json` in the state directory, written by
 
 import json
 import os
-from collections import ChainMap
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
@@ -581,11 +580,10 @@ class Settings(BaseSettings):
 
     def worker(self, queue: Queue, variant: str = FIRST) -> WorkerSettings:
         """That of the variant's own lane, where it says nothing that of the queue."""
-        blocks = (self.workers.get(name) for name in (queue, str(Lane(queue, variant))))
-        said = [block.model_dump(exclude_unset=True) for block in blocks if block]
-        return WorkerSettings(
-            **dict(ChainMap(*reversed(said), dict(_WORKER_DEFAULTS.get(queue, {}))))
-        )
+        said = dict(_WORKER_DEFAULTS.get(queue, {}))
+        for name in (queue, str(Lane(queue, variant))):
+            said |= self.workers.get(name, WorkerSettings()).model_dump(exclude_unset=True)
+        return WorkerSettings(**said)
 
     def serving(self, lanes: Collection[Lane]) -> "Settings":
         """As a worker of these lanes has them: each queue with the model and the block of its variant.

@@ -275,6 +275,7 @@ class Jobs:
             .order_by(Job.queued_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
         ).all()
 
     def move(self, job: Job, variant: str) -> None:

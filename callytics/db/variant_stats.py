@@ -47,7 +47,7 @@ class VariantStats:
     ) -> Sequence[EndedRun]:
         """The latest runs of the variant: attempts at stages, and jobs, shadow runs among them.
 
-        Where the model's name is one of `ignoring`, no model was asked.
+        Where none is named as the model, or one of `ignoring`, no model was asked.
         """
         stages = [spec.stage for spec in PIPELINE if spec.queue is queue]
         attempts = self._session.execute(
@@ -65,7 +65,7 @@ class VariantStats:
                 StageAttempt.variant == variant,
                 StageAttempt.finished_at > since,
                 StageAttempt.outcome.not_in(NOT_COUNTED),
-                func.coalesce(StageRun.model, "").not_in(ignoring),
+                (StageAttempt.outcome != StageStatus.DONE) | StageRun.model.not_in(ignoring),
             )
             .order_by(StageAttempt.finished_at.desc())
             .limit(LATEST_RUNS)

@@ -79,7 +79,7 @@ class Hint:
     priority: Priority
     duration_s: float | None
     variants: Mapping[Stage, str] = field(default_factory=dict)
-    """Those that are not the first one."""
+    """Of the model of each stage; the first one where nothing is said."""
 
     def lane(self, stage: Stage) -> Lane:
         return Lane(SPECS[stage].queue, self.variants.get(stage, FIRST))
@@ -257,9 +257,8 @@ def advance(
         statuses = StageRuns(session).statuses(call.id)
     ready = became_ready(statuses)
     status = status_of({**statuses, **dict.fromkeys(ready, StageStatus.QUEUED)}.values())
-    variants = {
-        stage: variant_for(session, SPECS[stage].queue, call.id) for stage in statuses if ready
-    }
+    # Of all stages, not of the ready ones alone: a chain goes on to others.
+    variants = {stage: variant_for(session, SPECS[stage].queue, call.id) for stage in statuses}
     Calls(session).advance(
         call,
         ready={stage: variants[stage] for stage in ready},

@@ -33,6 +33,7 @@ class Bench:
         output: dict[str, Any] | None = None,
         shadow: Any = None,
         days_ago: float = 0,
+        model: str | None = "m",
     ) -> None:
         """A call whose `stage` the variant ended so; with `shadow`, what the other one made of it."""
         call_id = insert_call(self.sessions, [stage])
@@ -41,6 +42,7 @@ class Bench:
             run = session.get_one(StageRun, (call_id, stage))
             run.status, run.attempt = StageStatus.DONE, 1
             run.variant, run.audio_s, run.output = variant, 10.0, output
+            run.model = model
             session.add(
                 StageAttempt(
                     call_id=call_id,
@@ -152,6 +154,8 @@ def test_a_variant_that_is_twice_as_fast_and_fails_more_is_told_so(bench: Bench)
         bench.run(Stage.TRANSCRIBE, "v2", seconds=1 + number / 100)
         bench.run(Stage.TRANSCRIBE, "v2", code="model_unavailable")
     bench.run(Stage.TRANSCRIBE, "v1", code="handed_back")
+    bench.run(Stage.TRANSCRIBE, "v1", seconds=500, model="channels")
+    bench.run(Stage.TRANSCRIBE, "v1", seconds=500, model=None)
     bench.run(Stage.TRANSCRIBE, "v1", seconds=500, days_ago=8)
 
     found = bench.compare(Stage.TRANSCRIBE)
