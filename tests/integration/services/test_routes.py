@@ -39,9 +39,8 @@ FAST = PipelineSettings(lease_s=1, retry_base_s=60, hint_after_s=60)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 HALVES = Route(weights={"v1": 1, "v2": 1})
 SECOND = Route(weights={"v2": 1})
-MODELS = Settings(
-    models={"transcribe": {"variants": {"v2": {}}}, "analyse": {"variants": {"v2": {}}}}
-).models
+SECOND_NAMED = {"variants": {"v2": {}}}
+MODELS = Settings(models=dict.fromkeys(("transcribe", "punctuate", "analyse"), SECOND_NAMED)).models
 
 
 class Bench:
@@ -131,6 +130,25 @@ def test_calls_are_shared_by_the_assignment_and_the_rows_say_who_did_them(bench:
             select(StageAttempt).where(StageAttempt.stage == Stage.TRANSCRIBE)
         ).all()
     assert {row.call_id: row.variant for row in attempts} == dict(zip(calls, wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("carried", "told"),
+    [(None, ["punctuate.v2"]), ("punctuate", ["punctuate.v2"]), ("punctuate.v2", [])],
+)
+def test_a_chain_that_goes_to_the_wrong_lane_is_put_right(
+    bench: Bench, carried: str | None, told: list[str]
+) -> None:
+    bench.switch(SECOND, Queue.PUNCTUATE)
+    call_id = bench.queue()
+    bench.run(Stage.TRANSCRIBE, call_id)
+    bench.run(Stage.DIARIZE, call_id)
+    bench.sent.clear()
+
+    run_stage(bench.worker("v1"), Stage.MERGE, call_id, carried=carried)
+
+    lanes = [str(hint.lane(hint.stages[0])) for hint in bench.sent if isinstance(hint, Hint)]
+    assert lanes == told
 
 
 def test_a_switch_moves_what_waits_and_tells_the_broker(bench: Bench) -> None:
