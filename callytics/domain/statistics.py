@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from statistics import fmean, median
+from statistics import median
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -81,10 +81,6 @@ def _between(value: float, found: list[float], count: int) -> Estimate:
 def ratio_of_sums(pairs: Sequence[tuple[float, float]]) -> float:
     """First parts by second parts, all together: what calls of different length have in common."""
     return sum(part for part, _ in pairs) / (sum(whole for _, whole in pairs) or 1.0)
-
-
-def mean(values: Sequence[float]) -> float:
-    return fmean(values)
 
 
 def kappa(calls: Sequence[Sequence[tuple[str, str]]]) -> float:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import median
+from statistics import fmean, median
 from typing import Any, TypeAlias
 
 from rapidfuzz.distance import Levenshtein
@@ -106,9 +106,9 @@ def _figures(variant: str, runs: Sequence[EndedRun]) -> VariantFigures:
         failures=statistics.share(codes.total(), len(runs)) if runs else None,
         codes={code: statistics.share(n, len(runs)) for code, n in codes.most_common()},
         median_s=_estimate(seconds, median),
-        mean_s=_estimate(seconds, statistics.mean),
+        mean_s=_estimate(seconds, fmean),
         median_per_audio_s=_estimate(rates, median),
-        mean_per_audio_s=_estimate(rates, statistics.mean),
+        mean_per_audio_s=_estimate(rates, fmean),
     )
 
 

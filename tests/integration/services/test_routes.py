@@ -39,8 +39,9 @@ FAST = PipelineSettings(lease_s=1, retry_base_s=60, hint_after_s=60)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 HALVES = Route(weights={"v1": 1, "v2": 1})
 SECOND = Route(weights={"v2": 1})
-SECOND_NAMED = {"variants": {"v2": {}}}
-MODELS = Settings(models=dict.fromkeys(("transcribe", "punctuate", "analyse"), SECOND_NAMED)).models
+MODELS = Settings(
+    models={name: {"variants": {"v2": {}}} for name in ("transcribe", "punctuate", "analyse")}
+).models
 
 
 class Bench:
