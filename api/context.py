@@ -54,7 +54,7 @@ class ApiContext:
 
 def make_context(settings: Settings) -> ApiContext:
     engine = make_engine(settings, application="callytics-api")
-    sessions = make_sessions(engine)
+    sessions = make_sessions(engine, settings.models.routes)
     celery = make_celery(settings, publish_retries=PUBLISH_RETRIES)
     cache = _make_cache(settings, celery.conf.broker_url)
     return ApiContext(
@@ -65,7 +65,7 @@ def make_context(settings: Settings) -> ApiContext:
         store=make_audio_store(settings),
         fetcher=HttpFetcher(settings.audio),
         send=make_send(celery),
-        read_ahead=make_read_ahead(celery),
+        read_ahead=make_read_ahead(celery, sessions),
         limiter=RateLimiter(celery.conf.broker_url),
         cache=cache,
         sentiments=Sentiments(sessions, cache, settings.sentiment, tell=make_classify(celery)),

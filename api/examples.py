@@ -40,6 +40,7 @@ STAGE = {
     "revision": "edaa852ec7e145841d8ffdb056a99866b5f0a478",
     "device": "cuda:0",
     "worker": "stt-4711@gpu-1",
+    "variant": "v1",
     "progress": 1.0,
     "problem": None,
 }

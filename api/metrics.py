@@ -70,15 +70,15 @@ class Metrics:
         )
         self._stage_seconds = Histogram(
             "callytics_stage_seconds",
-            "Seconds that a successful attempt at a stage took.",
-            ["stage"],
+            "Seconds that a successful attempt at a stage took, by the variant of its model.",
+            ["stage", "variant"],
             buckets=SECONDS,
             registry=registry,
         )
         self._stage_failures = Counter(
             "callytics_stage_failures",
             "Attempts at a stage that ended with a problem.",
-            ["stage", "code"],
+            ["stage", "variant", "code"],
             registry=registry,
         )
         self._queue_length = Gauge(
@@ -180,11 +180,18 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _read_state(self, session: Session) -> None:
-        for queue, health in readiness(session).queues.items():
-            self._queue_length.labels(queue.value).set(health.queued)
-            self._queue_running.labels(queue.value).set(health.running)
-            self._queue_oldest.labels(queue.value).set(health.oldest_queued_s or 0)
-            self._queue_workers.labels(queue.value).set(health.ready)
+        for gauge in (
+            self._queue_length,
+            self._queue_running,
+            self._queue_oldest,
+            self._queue_workers,
+        ):
+            gauge.clear()  # the lane of a variant goes when nothing is left of it
+        for lane, health in readiness(session).queues.items():
+            self._queue_length.labels(lane).set(health.queued)
+            self._queue_running.labels(lane).set(health.running)
+            self._queue_oldest.labels(lane).set(health.oldest_queued_s or 0)
+            self._queue_workers.labels(lane).set(health.ready)
         self._providers.read(session)
         self._batch_size.set(Batches(session).latest_size())
         self._heartbeat_age.clear()
@@ -197,10 +204,11 @@ class Metrics:
         lived = timedelta(seconds=monotonic() - self._started)
         since = self._counted_until or until - lived
         for attempt in stats.ended(since, until):
+            labels = (attempt.stage.value, attempt.variant)
             if attempt.outcome not in NO_FAILURES:
-                self._stage_failures.labels(attempt.stage.value, attempt.outcome).inc()
+                self._stage_failures.labels(*labels, attempt.outcome).inc()
             elif attempt.outcome == "done":
-                self._stage_seconds.labels(attempt.stage.value).observe(attempt.seconds)
+                self._stage_seconds.labels(*labels).observe(attempt.seconds)
         for answer in QuickSummaries(session).answered(since, until):
             self._slm_seconds.observe(answer.seconds)
             self._slm_late.inc(answer.late)

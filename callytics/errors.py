@@ -85,6 +85,24 @@ class MethodNotAllowedError(CallyticsError):
     code = "method_not_allowed"
 
 
+class InvalidRouteError(InvalidRequestError):
+    """Work cannot be shared among variants in this way."""
+
+    code = "invalid_route"
+
+
+class VariantNotReadyError(CallyticsError):
+    """No ready worker serves this variant."""
+
+    code = "variant_not_ready"
+
+
+class NoEarlierRouteError(CallyticsError):
+    """No route was set before that one could go back to."""
+
+    code = "no_earlier_route"
+
+
 class UnknownStageError(InvalidRequestError):
     """There is no such stage."""
 

@@ -49,6 +49,10 @@ Progress: TypeAlias = Callable[[float], None]
 is no longer wanted, so that a model's loop ends early."""
 
 
+BY_CHANNEL = ModelInfo(name="channels", revision="1", device="cpu")
+"""Named as the model where none was asked: voice activity of each channel says who speaks."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Computed:
     """What a stage's model gave, and what it takes to trust it."""

@@ -7,7 +7,7 @@ parts), the running local stack (`stack.json` in the state directory, written by
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,7 +32,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from callytics.domain.routes import FIRST, MODEL_OF, Lane, Route, alone, is_variant_name
 from callytics.domain.stages import Queue
+from callytics.errors import ConfigurationError
 
 STACK_FILE = "stack.json"
 
@@ -221,10 +223,61 @@ class ModelSettings(_Block):
     options: dict[str, Any] = Field(default_factory=dict)
     """What only this runtime knows."""
 
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Other versions beside this one, which is `v1`: name -> what is different (docs/variants.md)."""
+
+    weights: dict[str, int] = Field(default_factory=lambda: dict(alone()))
+    """How they share the work, `{"v1": 90, "v2": 10}`, until `callytics models route` says otherwise."""
+
+    shadow: str | None = None
+    """The variant that repeats what the others did; its results are stored and never shown."""
+
     @field_validator("providers", mode="before")
     @classmethod
     def _split_providers(cls, value: Any) -> Any:
         return _split(value)
+
+    @model_validator(mode="after")
+    def _variants_make_sense(self) -> "ModelSettings":
+        for name, own in self.variants.items():
+            if name == FIRST or not is_variant_name(name):
+                raise ValueError(f"a variant cannot be called `{name}`; call it v2, say")
+            if nested := own.keys() & {"variants", "weights", "shadow"}:
+                raise ValueError(
+                    f"the variant {name} has no {', '.join(sorted(nested))} of its own"
+                )
+            self.variant(name)
+        unknown = {*self.route.weights, *self.route.named} - {FIRST, *self.variants}
+        if unknown:
+            raise ValueError(f"there is no variant {', '.join(sorted(unknown))}")
+        return self
+
+    @property
+    def route(self) -> Route:
+        return Route(weights=self.weights, shadow=self.shadow)
+
+    def like(self, name: str) -> "ModelSettings":
+        """As `variant`; one that only its own workers know passes for the first."""
+        return self.variant(name if name in self.variants else FIRST)
+
+    def variant(self, name: str) -> "ModelSettings":
+        """The model as the variant `name` has it; raises ConfigurationError for one that is not set.
+
+        What was tuned for another runtime, and the revision of another model, do not go along.
+        """
+        if name == FIRST:
+            return self.model_copy(update={"variants": {}, "weights": alone(), "shadow": None})
+        if name not in self.variants:
+            known = ", ".join([FIRST, *self.variants])
+            raise ConfigurationError(f"{self.model} has no variant {name}; there are {known}.")
+        own = self.variants[name]
+        base = self.model_dump(exclude={"variants", "weights", "shadow"})
+        if "runtime" in own:
+            base = {key: base[key] for key in ("model", "device", "server")}
+        if "model" in own:
+            base["revision"] = None
+        options = {**base.get("options", {}), **own.get("options", {})}
+        return ModelSettings(**{**base, **own, "options": options})
 
 
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -295,6 +348,20 @@ class ModelsSettings(_Block):
     diagnosis_image: ModelSettings | None = None
     """The chat model that judges one by a photo; None: photos are refused. As soon as one of its settings
     is made, the others are those of the preset `production`."""
+
+    def of(self, queue: Queue) -> ModelSettings:
+        """That of the queue's work, which has one (MODEL_OF)."""
+        model: ModelSettings = getattr(self, MODEL_OF[queue])
+        return model
+
+    @property
+    def routes(self) -> Mapping[Queue, Route]:
+        return {queue: self.of(queue).route for queue in MODEL_OF}
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """Those of the variants beside the first ones."""
+        return tuple(Lane(queue, name) for queue in MODEL_OF for name in self.of(queue).variants)
 
 
 class LlmSettings(_Block):
@@ -634,8 +701,14 @@ class Settings(BaseSettings):
     providers: dict[ProviderName, ProviderSettings] = Field(default_factory=dict)
     """Who may answer for the chat models (`CALLYTICS_PROVIDERS__OPENAI__API_KEY=...`)."""
 
-    workers: dict[Queue, WorkerSettings] = Field(default_factory=dict)
-    """Per queue: GPU, memory share, recycling, threads (`CALLYTICS_WORKERS__STT__GPU=0`)."""
+    workers: dict[str, WorkerSettings] = Field(default_factory=dict)
+    """Per queue: GPU, memory share, recycling, threads (`CALLYTICS_WORKERS__STT__GPU=0`); of a variant,
+    `stt.v2`, what differs."""
+
+    @field_validator("workers")
+    @classmethod
+    def _of_lanes(cls, workers: dict[str, WorkerSettings]) -> dict[str, WorkerSettings]:
+        return {str(Lane.parse(name)): block for name, block in workers.items()}
 
     @model_validator(mode="before")
     @classmethod
@@ -677,9 +750,34 @@ class Settings(BaseSettings):
     def audio_store_url(self) -> str:
         return self.audio.store_url or (self.state_dir / "audio").absolute().as_uri()
 
-    def worker(self, queue: Queue) -> WorkerSettings:
-        said = self.workers.get(queue, WorkerSettings()).model_dump(exclude_unset=True)
-        return WorkerSettings(**{**_WORKER_DEFAULTS.get(queue, {}), **said})
+    def worker(self, queue: Queue, variant: str = FIRST) -> WorkerSettings:
+        """That of the variant's own lane, where it says nothing that of the queue."""
+        said = dict(_WORKER_DEFAULTS.get(queue, {}))
+        for name in (queue, str(Lane(queue, variant))):
+            said |= self.workers.get(name, WorkerSettings()).model_dump(exclude_unset=True)
+        return WorkerSettings(**said)
+
+    def serving(self, lanes: Collection[Lane]) -> "Settings":
+        """As a worker of these lanes has them: each queue with the model and the block of its variant.
+
+        Raises ConfigurationError for a variant that is not set, and for two of one queue.
+        """
+        if len({lane.queue for lane in lanes}) < len(lanes):
+            raise ConfigurationError(
+                "A worker serves one variant of a queue: start another for the other."
+            )
+        models = {
+            MODEL_OF[lane.queue]: self.models.of(lane.queue).variant(lane.variant)
+            for lane in lanes
+            if lane.variant != FIRST
+        }
+        workers = {lane.queue.value: self.worker(lane.queue, lane.variant) for lane in lanes}
+        return self.model_copy(
+            update={
+                "models": self.models.model_copy(update=models),
+                "workers": {**self.workers, **workers},
+            }
+        )
 
 
 def read_stack_file(state_dir: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ TASK_MODULES = (
     "tasks.call_ended",
     "tasks.deliver",
     "tasks.diagnose",
+    "tasks.shadow",
     "tasks.batches",
     "tasks.upkeep",
 )

@@ -18,7 +18,9 @@ class StageTask(Task):  # type: ignore[misc]  # celery is untyped
 
     def run_stage(self, stage: Stage, call_id: str) -> str:
         """Run `stage`; the rest of the chain is cut where it would find nothing to do."""
-        outcome = run_stage(current(), stage, UUID(call_id))
+        chain = self.request.chain
+        carried = chain[-1]["options"].get("queue") if chain else None
+        outcome = run_stage(current(), stage, UUID(call_id), carried=carried)
         if not outcome.carries_on:
             self.request.chain = None
         return outcome.value

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from callytics.domain.routes import Lane
 from callytics.domain.stages import Queue
 from callytics.errors import CallyticsError
 from callytics.settings import get_settings
@@ -15,16 +16,17 @@ def main() -> int:
     parser.add_argument(
         "--queues",
         required=True,
-        type=lambda value: [Queue(name.strip()) for name in value.split(",")],
-        help=f"comma-separated: {', '.join(Queue)}",
+        type=lambda value: [Lane.parse(name) for name in value.split(",")],
+        help=f"comma-separated: {', '.join(Queue)}; of a variant, stt.v2",
     )
-    queues = parser.parse_args().queues
+    lanes = parser.parse_args().queues
     try:
-        os.environ.update(environment(queues, get_settings()))
+        settings = get_settings().serving(lanes)
+        os.environ.update(environment([lane.queue for lane in lanes], settings))
         from workers.app import run  # noqa: PLC0415 (after the pinning)
         from workers.works import Works  # noqa: PLC0415
 
-        return run(queues, factory=Works, child="workers.child")
+        return run(lanes, factory=Works, child="workers.child")
     except CallyticsError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 (nothing is set up yet)
         return 2

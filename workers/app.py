@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import make_engine, make_sessions, unit_of_work
 from callytics.db.heartbeats import Heartbeats
+from callytics.domain.routes import Lane
 from callytics.domain.stages import Queue
 from callytics.logs import configure
 from callytics.queueing.app import make_celery
@@ -25,7 +26,7 @@ from callytics.settings import Settings, get_settings
 from tasks import TASK_MODULES
 from workers.factory import WorkFactory, models_of
 from workers.preload import SERVING_STATES, all_ready
-from workers.process import QUEUES_VARIABLE, Serving
+from workers.process import QUEUES_VARIABLE, Serving, served_lanes
 
 log = structlog.get_logger(__name__)
 
@@ -33,19 +34,20 @@ LIGHT = frozenset({Queue.CONTROL, Queue.SLM, Queue.MLM, Queue.CALLBACK, Queue.DI
 """Queues whose work is waiting for a server: threads of the main process serve them."""
 
 
-def run(queues: Sequence[Queue], *, factory: type[WorkFactory], child: str) -> int:
-    """Serve `queues` until told to stop; the exit status.
+def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int:
+    """Serve `lanes` until told to stop; the exit status.
 
     `factory` says how stages are run; `child` is the module that says so to a pool's child, which is a
     fresh interpreter.
     """
-    settings = get_settings()
+    settings = get_settings().serving(lanes)
     configure(settings)
-    os.environ[QUEUES_VARIABLE] = ",".join(queues)
+    queues, names = [lane.queue for lane in lanes], [str(lane) for lane in lanes]
+    os.environ[QUEUES_VARIABLE] = ",".join(names)
     app = make_celery(settings)
     app.conf.imports = (*TASK_MODULES, child)
-    app.amqp.queues.select([queue.value for queue in queues])
-    name = f"{'+'.join(queues)}-{os.getpid()}@{socket.gethostname()}"
+    app.amqp.queues.select(names)
+    name = f"{'+'.join(names)}-{os.getpid()}@{socket.gethostname()}"
     threaded = LIGHT.issuperset(queues)
     app.loader.import_default_modules()
     serving = Serving(name, factory(settings), exclusive=False) if threaded else None
@@ -80,7 +82,8 @@ def _give_back_when_stopped_in_mid_stage(app: Celery, settings: Settings, worker
 
     def give_back() -> None:
         sleep(settings.pipeline.stop_grace_s)
-        sessions = make_sessions(make_engine(settings, application=f"callytics-{worker}"))
+        engine = make_engine(settings, application=f"callytics-{worker}")
+        sessions = make_sessions(engine, get_settings().models.routes)
         make_send(app)(hand_back(sessions, worker))
         log.warning("stage_handed_back", worker=worker)
         os._exit(0)  # the child dies with its parent
@@ -104,16 +107,16 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
     def __init__(self, consumer: Consumer, **options: Any) -> None:
         super().__init__(consumer, **options)
         settings = get_settings()
-        self._queues = [Queue(name) for name in os.environ[QUEUES_VARIABLE].split(",")]
+        self._lanes = served_lanes()
         self._sessions = make_sessions(make_engine(settings, application="callytics-gate"))
         self._worker: str = consumer.hostname
 
     def start(self, consumer: Consumer) -> None:
         """Called again after each loss of the broker, with a consumer that knows nothing of us."""
-        self._open: set[Queue] = set()
+        self._open: set[Lane] = set()
         self._warm_pid: int | None = None
-        for queue in self._queues:
-            consumer.cancel_task_queue(queue.value)
+        for lane in self._lanes:
+            consumer.cancel_task_queue(str(lane))
         self._look(consumer)
         self._timer = consumer.timer.call_repeatedly(self.LOOK_EVERY_S, self._look, (consumer,))
 
@@ -123,16 +126,16 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
     def _look(self, consumer: Consumer) -> None:
         if self._warm_pid is not None and self._warm_pid in _pids(consumer):
             return
-        found = _ready_queues(self._sessions, self._worker, self._queues, _pids(consumer))
+        found = _ready_lanes(self._sessions, self._worker, self._lanes, _pids(consumer))
         if found is None:
             return
         pid, ready = found
-        for queue in self._open - ready:
-            consumer.cancel_task_queue(queue.value)
-        for queue in ready - self._open:
-            consumer.add_task_queue(queue.value)
+        for lane in self._open - ready:
+            consumer.cancel_task_queue(str(lane))
+        for lane in ready - self._open:
+            consumer.add_task_queue(str(lane))
         self._open = ready
-        self._warm_pid = pid if ready == set(self._queues) else None
+        self._warm_pid = pid if ready == set(self._lanes) else None
 
 
 def _pids(consumer: Consumer) -> set[int]:
@@ -142,10 +145,10 @@ def _pids(consumer: Consumer) -> set[int]:
     return {child.pid for child in children} if children is not None else {os.getpid()}
 
 
-def _ready_queues(
-    sessions: sessionmaker[Session], worker: str, queues: Sequence[Queue], pids: set[int]
-) -> tuple[int, set[Queue]] | None:
-    """The process that serves and the queues it can serve now; None while the database is away."""
+def _ready_lanes(
+    sessions: sessionmaker[Session], worker: str, lanes: Sequence[Lane], pids: set[int]
+) -> tuple[int, set[Lane]] | None:
+    """The process that serves and the lanes it can serve now; None while the database is away."""
     try:
         with unit_of_work(sessions) as session:
             row = Heartbeats(session).get(worker)
@@ -154,4 +157,4 @@ def _ready_queues(
         return None
     if row is None or row.pid not in pids or row.state not in SERVING_STATES:
         return 0, set()
-    return row.pid, {queue for queue in queues if all_ready(row.models, models_of([queue]))}
+    return row.pid, {lane for lane in lanes if all_ready(row.models, models_of([lane.queue]))}

@@ -52,6 +52,7 @@ class WorkFactory(Protocol):
         model: SentimentModel,
         *,
         worker: str,
-        again: Callable[[], None],
+        variant: str,
+        again: Callable[[str], None],
     ) -> Callable[[], None]:
         """What judges the texts that wait (services/classifier.py)."""

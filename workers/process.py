@@ -11,6 +11,7 @@ from celery import signals
 
 from callytics.db.engine import make_engine, make_sessions
 from callytics.domain.jobs import JOBS, JobKind, kinds_of
+from callytics.domain.routes import Lane
 from callytics.domain.stages import Queue, Stage
 from callytics.logs import configure
 from callytics.ports import ChatModel, Model, SentimentModel
@@ -29,8 +30,8 @@ QUEUES_VARIABLE = "CALLYTICS_WORKER_QUEUES"
 """How the main process tells its child, a fresh interpreter, what it serves."""
 
 
-def served_queues() -> Sequence[Queue]:
-    return [Queue(name) for name in os.environ[QUEUES_VARIABLE].split(",")]
+def served_lanes() -> Sequence[Lane]:
+    return [Lane.parse(name) for name in os.environ[QUEUES_VARIABLE].split(",")]
 
 
 class Serving:
@@ -38,8 +39,9 @@ class Serving:
 
     def __init__(self, worker: str, factory: WorkFactory, *, exclusive: bool) -> None:
         """Returns when every model is warm or has failed once; a failed one is tried again behind."""
-        settings = get_settings()
-        queues = served_queues()
+        lanes = served_lanes()
+        settings = get_settings().serving(lanes)
+        queues = [lane.queue for lane in lanes]
         if (share := memory_fraction(queues, settings)) is not None:
             limit_gpu_memory(share)
         self._factory = factory
@@ -50,9 +52,10 @@ class Serving:
         self._read_ahead: Callable[[UUID], None] | None = None
         self._classifier: Callable[[], None] | None = None
         self._worker = worker
+        self._variants = {lane.queue: lane.variant for lane in lanes}
         self._celery = make_celery(settings)
         self._sessions = sessions = make_sessions(
-            make_engine(settings, application=worker, ping=False)
+            make_engine(settings, application=worker, ping=False), get_settings().models.routes
         )
         names = [name for name in models_of(queues) if factory.needs_model(name)]
         self._preloader = Preloader(
@@ -60,7 +63,7 @@ class Serving:
             on_ready=self._add_works,
         )
         device = os.environ.get("CUDA_VISIBLE_DEVICES") or "cpu"
-        self._heartbeat = Heartbeat(sessions, worker, queues, device, self._say)
+        self._heartbeat = Heartbeat(sessions, worker, [*map(str, lanes)], device, self._say)
         self._heartbeat.start()
         for stage in self._stages:
             if not factory.needs_model(stage):
@@ -75,6 +78,7 @@ class Serving:
                 worker=worker,
                 exclusive=exclusive,
                 settings=settings.pipeline,
+                variants=self._variants,
                 jobs=self._jobs,
                 read_ahead=self._read,
                 classify=self._classify,
@@ -100,6 +104,7 @@ class Serving:
                 self._sessions,
                 cast("SentimentModel", model),
                 worker=self._worker,
+                variant=self._variants[Queue.SENTIMENT],
                 again=make_classify(self._celery),
             )
 
@@ -130,7 +135,7 @@ def serve_in_children(make_factory: type[WorkFactory]) -> None:
 
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def start(sender: str, **_: Any) -> None:
-        settings = get_settings()
+        settings = get_settings().serving(served_lanes())
         configure(settings)
         serving.append(Serving(sender, make_factory(settings), exclusive=True))
 

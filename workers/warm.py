@@ -8,15 +8,16 @@ import sys
 from time import monotonic
 from typing import Any
 
+from callytics.domain.routes import MODEL_OF
 from callytics.errors import CallyticsError
-from callytics.model_files.locate import configured
 from callytics.settings import Settings, get_settings
 from workers.runtimes import load
 
 
-def warm(task: str, settings: Settings) -> dict[str, Any]:
-    """Load the model of `task` and run it once on a sample."""
-    report: dict[str, Any] = {"task": task, "model": getattr(settings.models, task).model}
+def warm(task: str, settings: Settings, *, named: str | None = None) -> dict[str, Any]:
+    """Load the model of `task` and run it once on a sample; the report calls it `named`."""
+    model_name = getattr(settings.models, task).model
+    report: dict[str, Any] = {"task": named or task, "model": model_name}
     started = monotonic()
     try:
         model = load(task, settings)
@@ -41,8 +42,13 @@ def warm(task: str, settings: Settings) -> dict[str, Any]:
 def main() -> int:
     settings = get_settings()
     failed = False
-    for task, _ in configured(settings):
-        report = warm(task, settings)
+    variants = [
+        (MODEL_OF[lane.queue], settings.serving([lane]), f"{MODEL_OF[lane.queue]}.{lane.variant}")
+        for lane in settings.models.lanes
+    ]
+    firsts = [(task, settings, task) for task, model in settings.models if model is not None]
+    for task, own, named in [*firsts, *variants]:
+        report = warm(task, own, named=named)
         failed = failed or report["problem"] is not None
         print(json.dumps(report, ensure_ascii=False), flush=True)  # noqa: T201
     return int(failed)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.adapters.audio_store import ObjectAudioStore
 from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.adapters.fetch import HttpFetcher
-from callytics.domain.jobs import JobKind
+from callytics.domain.jobs import SHADOWS, JobKind
 from callytics.domain.stages import Stage
 from callytics.ports import ChatModel, Model, Preparer, SentimentModel
 from callytics.services import keys
@@ -21,6 +21,7 @@ from callytics.services.diagnosis_jobs import DiagnosisWork
 from callytics.services.job_work import JobWork
 from callytics.services.providers import ProviderRows
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
+from callytics.services.shadow import ShadowWork
 from callytics.services.stage import StageWork
 from callytics.services.stages.diarize import Diarize
 from callytics.services.stages.merge import Merge
@@ -29,7 +30,7 @@ from callytics.services.stages.punctuate import Punctuate
 from callytics.services.stages.sentiment import AnalyseSentiment
 from callytics.services.stages.summarize import Summarize
 from callytics.services.stages.transcribe import Transcribe
-from callytics.settings import Settings
+from callytics.settings import ModelSettings, Settings, get_settings
 from workers.runtimes import load
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class Works:
             JobKind.QUICK_SUMMARY: lambda chats: QuickSummaryWork(
                 chats["summarize"], settings.models.summarize, settings.quick_summary
             ),
-            JobKind.ANALYSIS: lambda chats: AnalysisWork(chats["analyse"].named),
+            JobKind.ANALYSIS: lambda chats: AnalysisWork(
+                chats["analyse"].named, self._of_this_variant()
+            ),
             JobKind.CALL_ENDED: lambda _none: CallEndedWork(settings),
             JobKind.DELIVERY: lambda _none: DeliveryWork(
                 HttpCallbackClient(settings.callbacks),
@@ -70,6 +73,7 @@ class Works:
                 settings.callbacks,
             ),
             JobKind.DIAGNOSIS: lambda chats: DiagnosisWork(chats, settings.models),
+            **{kind: self._shadow_of(stage) for stage, kind in SHADOWS.items()},
         }
 
     def needs_model(self, name: str) -> bool:
@@ -87,6 +91,14 @@ class Works:
     def make_job(self, kind: JobKind, models: Mapping[str, Model]) -> JobWork:
         return self._job_makers[kind](models)
 
+    def _of_this_variant(self) -> Mapping[str, ModelSettings]:
+        """What this worker's variant takes where a batch was closed with the first one's model."""
+        first, own = get_settings().models.analyse, self._settings.models.analyse
+        return {} if own == first else {first.model: own}
+
+    def _shadow_of(self, stage: Stage) -> Callable[[Mapping[str, Any]], JobWork]:
+        return lambda models: ShadowWork(self.make(stage, models[stage.value]))
+
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel
     ) -> Callable[[UUID], None]:
@@ -102,9 +114,17 @@ class Works:
         model: SentimentModel,
         *,
         worker: str,
-        again: Callable[[], None],
+        variant: str,
+        again: Callable[[str], None],
     ) -> Callable[[], None]:
-        return Classifier(sessions, model, self._settings.sentiment, worker=worker, again=again)
+        return Classifier(
+            sessions,
+            model,
+            self._settings.sentiment,
+            worker=worker,
+            variant=variant,
+            again=again,
+        )
 
     def _preparer(self) -> Preparer:
         # Only the worker of this queue has the libraries that these import.

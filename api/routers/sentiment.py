@@ -28,7 +28,7 @@ from callytics.errors import (
     ModelUnavailableError,
     TextTooLongError,
 )
-from callytics.services.sentiment import Inquiry, Source, serving
+from callytics.services.sentiment import Inquiry, Source, serving, variants
 
 PREFIX = "/api/v1/sentiment"
 MARGIN_S = 0.05
@@ -92,9 +92,11 @@ async def batch(
     responses={503: {"model": SentimentHealth, "description": "No worker has the model loaded"}},
 )
 def health(context: Context, response: Response) -> SentimentHealth:
-    """503 while no living worker has the model loaded and warm. No key needed."""
+    """503 while no living worker has the model loaded and warm, or that of a variant which has texts to
+    judge. No key needed.
+    """
     with statement_by_statement(context.sessions) as session:
-        loaded = bool(serving(session))
+        loaded = all(serving(session, variant) for variant in variants(session))
     connected = context.cache.answers()
     response.status_code = 200 if loaded else 503
     return SentimentHealth(
@@ -114,9 +116,11 @@ def health(context: Context, response: Response) -> SentimentHealth:
     },
 )
 def model_info(context: Context, _client: TextReader) -> SentimentModelInfo:
-    """As a living worker has it loaded; while one model replaces another, either of them."""
+    """As a living worker has it loaded; of several variants the one that judges most texts; while one model
+    replaces another, either of them.
+    """
     with statement_by_statement(context.sessions) as session:
-        found = serving(session)
+        found = serving(session, variants(session)[0])
     if not found:
         raise ModelsNotReadyError(retry_after_s=2)
     details = found[0].details
@@ -144,7 +148,7 @@ async def _inquire(request: Request, context: ApiContext, texts: list[str]) -> I
             await run_in_threadpool(service.collect, inquiry)
             if inquiry.waiting and _seconds(request) >= try_ends_s:
                 try_ends_s += limits.timeout_s / limits.tries
-                await run_in_threadpool(service.tell)
+                await run_in_threadpool(service.try_again, inquiry)
         if inquiry.waiting:
             await run_in_threadpool(service.collect, inquiry, anyway=True)
     service.end(inquiry)

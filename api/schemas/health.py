@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from callytics.domain.stages import Queue, Stage
+from callytics.domain.stages import Stage
 from callytics.services.health import Readiness
 from callytics.services.schema import Schema
 
@@ -44,7 +44,8 @@ class HealthData(Schema):
     """The model of each stage, as the worker has it that is furthest with it."""
 
     model_status: dict[Stage, str]
-    queues: dict[Queue, QueueState]
+    queues: dict[str, QueueState]
+    """By name; `stt.v2` is the part of `stt` that a variant of its model works on."""
 
 
 class Health(Schema):
@@ -63,8 +64,8 @@ class Health(Schema):
                 fast_analyzer=models,
                 model_status={stage: model.status for stage, model in models.items()},
                 queues={
-                    queue: QueueState.model_validate(state, from_attributes=True)
-                    for queue, state in found.queues.items()
+                    lane: QueueState.model_validate(state, from_attributes=True)
+                    for lane, state in found.queues.items()
                 },
             ),
         )

@@ -27,6 +27,7 @@ from callytics.cli import (
     settings,
     stack,
     submit,
+    variants,
 )
 from callytics.cli.console import say
 from callytics.cli.problems import EPILOG, explain
@@ -90,6 +91,12 @@ for command, panel in (
     text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.__doc__ or ""))
     app.command(help=text, rich_help_panel=panel, epilog=EPILOG)(command)
 
+models.app.command()(variants.routes)
+models.app.command()(variants.route)
+models.app.command()(variants.use)
+models.app.command()(variants.rollback)
+models.app.command()(variants.compare)
+
 for name, group, panel, text in (
     ("calls", calls.app, CALLS, "What became of recordings."),
     ("batches", batches.app, CONSULTATIONS, "Consultations that are analysed together."),
@@ -98,7 +105,12 @@ for name, group, panel, text in (
     ("clients", clients.app, CARE, "Who may call the API."),
     ("api-keys", api_keys.app, CARE, "Keys for the text services, for clients that cannot sign."),
     ("db", db.app, CARE, "The database's version."),
-    ("models", models.app, CARE, "Which models are configured, found and loaded."),
+    (
+        "models",
+        models.app,
+        CARE,
+        "Which models there are, and which of their variants does what.",
+    ),
     ("providers", providers.app, CARE, "Who answers for the chat models, and what it takes."),
     ("settings", settings.app, CARE, "What this machine's processes are configured with."),
 ):

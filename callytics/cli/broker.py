@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from callytics.cli.console import say
 
 if TYPE_CHECKING:
-    from callytics.services.job_work import JobHint
+    from callytics.services.stage import AnyHint
     from callytics.settings import Settings
 
-Tell = Callable[[Sequence["JobHint"]], None]
+Tell = Callable[[Sequence["AnyHint"]], None]
 
 
 def make_tell(settings: "Settings") -> Tell:
@@ -22,7 +22,7 @@ def make_tell(settings: "Settings") -> Tell:
     send = make_send(app) if app and answers(app) else None
     silent = False
 
-    def tell(hints: Sequence["JobHint"]) -> None:
+    def tell(hints: Sequence["AnyHint"]) -> None:
         nonlocal silent
         if send is not None:
             send(hints)

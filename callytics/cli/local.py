@@ -84,7 +84,7 @@ def sessions() -> Iterator["sessionmaker[Session]"]:
     from callytics.db.engine import make_sessions
 
     with engine() as made:
-        yield make_sessions(made)
+        yield make_sessions(made, settings().models.routes)
 
 
 def client_id(session: "Session", name: str | None) -> UUID | None:

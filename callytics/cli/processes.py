@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from callytics.cli import local
+from callytics.domain.routes import Lane
 from callytics.domain.stages import Queue
 
 QUEUES = ", ".join(Queue)
@@ -24,13 +25,20 @@ def api() -> None:
 def worker(
     queues: Annotated[
         str,
-        typer.Option("--queues", "-q", metavar="NAME,...", help=f"Queues to serve: {QUEUES}."),
+        typer.Option(
+            "--queues",
+            "-q",
+            metavar="NAME,...",
+            help=f"Queues to serve: {QUEUES}; stt.v2 for a variant of its model.",
+        ),
     ],
 ) -> None:
     """Run one worker: it loads its models, warms them up, then takes work."""
     for name in queues.split(","):
-        if name.strip() not in list(Queue):
-            raise typer.BadParameter(f"{name!r} is no queue; there are {QUEUES}.")
+        try:
+            Lane.parse(name)
+        except ValueError as error:
+            raise typer.BadParameter(f"{error}.") from error
     become([sys.executable, "-m", "workers", "--queues", queues])
 
 

@@ -54,12 +54,12 @@ def _make_look(settings: "Settings", sessions: "sessionmaker[Session]") -> Calla
     def look() -> View:
         with unit_of_work(sessions) as session:
             states = queue_states(session)
-        messages = backlog(broker) if broker is not None else None
+        messages = backlog(broker, states) if broker is not None else None
         return {
             "broker": "up" if messages is not None else "away",
             "queues": [
                 {
-                    "queue": queue.value,
+                    "queue": queue,
                     "waiting": state.health.queued,
                     "running": state.health.running,
                     "oldest_waiting_s": _rounded(state.health.oldest_queued_s),

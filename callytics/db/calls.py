@@ -1,6 +1,6 @@
 """The `calls` table."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -45,8 +45,9 @@ _ADVANCE = text("""
     WITH queued AS (
         UPDATE stage_runs SET
             status = 'queued', queued_at = clock_timestamp(), next_attempt_at = NULL,
-            hinted_at = clock_timestamp(), hints = 1
-        WHERE call_id = :call_id AND stage = ANY(CAST(:ready AS text[]))
+            hinted_at = clock_timestamp(), hints = 1, variant = ready.variant
+        FROM unnest(CAST(:ready AS text[]), CAST(:variants AS text[])) AS ready(stage, variant)
+        WHERE call_id = :call_id AND stage_runs.stage = ready.stage
     ), settled AS (
         UPDATE calls SET
             status = :status,
@@ -114,6 +115,10 @@ class Calls:
         query = query.order_by(Call.created_at.desc(), Call.id.desc()).limit(limit)
         return self._session.scalars(query).all()
 
+    def these(self, call_ids: Collection[UUID]) -> Mapping[UUID, Call]:
+        found = self._session.scalars(select(Call).where(Call.id.in_(call_ids)))
+        return {call.id: call for call in found}
+
     def delete(self, call_id: UUID) -> None:
         """Delete the row and all that hangs on it."""
         self._session.execute(delete(Call).where(Call.id == call_id))
@@ -124,9 +129,10 @@ class Calls:
         return self._session.get(Call, call_id, with_for_update=True, populate_existing=True)
 
     def advance(
-        self, call: Call, *, ready: Collection[Stage], status: JobStatus, relaxed: bool
+        self, call: Call, *, ready: Mapping[Stage, str], status: JobStatus, relaxed: bool
     ) -> None:
-        """Queue the `ready` stages and set the call's status, in one round trip; tell who watches it.
+        """Queue the `ready` stages, each for its variant, and set the call's status, in one round trip;
+        tell who watches it.
 
         `relaxed` lets the commit return before it is on the disk.
         """
@@ -135,6 +141,7 @@ class Calls:
             {
                 "call_id": call.id,
                 "ready": [stage.value for stage in ready],
+                "variants": list(ready.values()),
                 "status": status.value,
                 "finished": status in FINISHED,
                 "relaxed": relaxed,

@@ -1,11 +1,14 @@
 """Connections, and the two ways to commit: a unit of work, or each statement by itself. There is no other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import Engine, create_engine, func, literal, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from callytics.db.routes import RouteBook
+from callytics.domain.routes import Route
+from callytics.domain.stages import Queue
 from callytics.errors import NotConnectedError
 from callytics.settings import Settings
 
@@ -36,8 +39,11 @@ def make_engine(settings: Settings, *, application: str = "callytics", ping: boo
     )
 
 
-def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    return sessionmaker(engine, expire_on_commit=False)
+def make_sessions(
+    engine: Engine, routes: Mapping[Queue, Route] | None = None
+) -> sessionmaker[Session]:
+    """Sessions that know the routes of work (db/routes.py): where no row says one, `routes` does."""
+    return sessionmaker(engine, expire_on_commit=False, info={RouteBook: RouteBook(routes or {})})
 
 
 @contextmanager

@@ -7,14 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import Insert, Uuid, bindparam, func, insert, select, text, update
+from sqlalchemy import Insert, Uuid, and_, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from callytics.db.changes import CHANGES, announce
 from callytics.db.models import Job
+from callytics.db.routes import variant_for
 from callytics.domain.job import Priority
 from callytics.domain.jobs import JOBS, JobKind
 from callytics.domain.stages import StageStatus
@@ -31,7 +32,7 @@ _CLAIM = (
                 status = 'running', attempt = attempt + 1, worker = :worker,
                 started_at = clock_timestamp(), lease_until = clock_timestamp() + :lease,
                 finished_at = NULL
-            WHERE id = :id AND kind = :kind AND attempt < attempt_limit
+            WHERE id = :id AND kind = :kind AND variant = :variant AND attempt < attempt_limit
               AND status = 'queued' AND coalesce(next_attempt_at <= clock_timestamp(), true)
             RETURNING *, set_config('synchronous_commit', 'off', true)
         """).columns(*_JOB)
@@ -92,6 +93,7 @@ class OpenJobs:
     """How many jobs of a kind are in a state, and how long the oldest of them has been, in seconds."""
 
     kind: JobKind
+    variant: str
     status: StageStatus
     count: int
     oldest_s: float
@@ -120,17 +122,33 @@ class Jobs:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, kind: JobKind, *, priority: Priority = Priority.NORMAL) -> Job:
-        """A new job, queued; the caller tells the broker of it after the commit."""
-        job = Job(priority=priority, **_queued(kind))
+    def add(
+        self, kind: JobKind, *, priority: Priority = Priority.NORMAL, variant: str | None = None
+    ) -> Job:
+        """A new job, queued for `variant`, or for the one that its route gives it; the caller tells the
+        broker of it after the commit.
+        """
+        id_ = uuid4()
+        chosen = variant or variant_for(self._session, JOBS[kind].queue, id_)
+        job = Job(id=id_, priority=priority, variant=chosen, **_queued(kind))
         self._session.add(job)
         self._session.flush()
         return job
 
-    def claim(self, job_id: UUID, kind: JobKind, *, worker: str, lease: timedelta) -> Job | None:
-        """Take the job if it is queued and due; None if it is not."""
-        asked = {"id": job_id, "kind": kind.value, "worker": worker, "lease": lease}
-        claimed: Job | None = self._session.scalar(_CLAIM, asked)
+    def claim(
+        self, job_id: UUID, kind: JobKind, *, variant: str, worker: str, lease: timedelta
+    ) -> Job | None:
+        """Take the job if it is queued for `variant` and due; None if it is not."""
+        claimed: Job | None = self._session.scalar(
+            _CLAIM,
+            {
+                "id": job_id,
+                "kind": kind.value,
+                "variant": variant,
+                "worker": worker,
+                "lease": lease,
+            },
+        )
         return claimed
 
     def lock(self, job_id: UUID) -> Job | None:
@@ -226,6 +244,49 @@ class Jobs:
                 .values(attempt_limit=Job.attempt + spec.max_attempts)
             )
         self._session.execute(update(Job).where(Job.id.in_(job_ids)).values(values))
+        self._route(job_ids)
+
+    def _route(self, job_ids: Collection[UUID]) -> None:
+        """Give each of these the variant that its route says."""
+        rows = self._session.execute(select(Job.id, Job.kind).where(Job.id.in_(job_ids)))
+        chosen: dict[str, list[UUID]] = {}
+        for row in rows:
+            variant = variant_for(self._session, JOBS[row.kind].queue, row.id)
+            chosen.setdefault(variant, []).append(row.id)
+        for variant, ids in chosen.items():
+            self._session.execute(update(Job).where(Job.id.in_(ids)).values(variant=variant))
+
+    def misrouted(self, variants: Mapping[JobKind, Collection[str]], limit: int) -> Sequence[Job]:
+        """Queued jobs, locked, whose variant is none of its kind's `variants`.
+
+        Those that somebody else has locked are left out.
+        """
+        return self._session.scalars(
+            select(Job)
+            .where(
+                Job.status == StageStatus.QUEUED,
+                or_(
+                    *(
+                        and_(Job.kind == kind, Job.variant.not_in(known))
+                        for kind, known in variants.items()
+                    )
+                ),
+            )
+            .order_by(Job.queued_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
+        ).all()
+
+    def move(self, job: Job, variant: str) -> None:
+        """Give a queued job to `variant`, at once, with as many tries as a fresh one has; it counts as told
+        to the broker, which the caller does.
+        """
+        job.variant = variant
+        job.attempt_limit = max(job.attempt_limit, job.attempt + JOBS[job.kind].max_attempts)
+        job.next_attempt_at = None
+        job.hinted_at = func.clock_timestamp()
+        job.hints = 1
 
     def cancel(self, job_ids: Collection[UUID]) -> None:
         """End what has not ended. A worker that runs one of these notices by its lease."""
@@ -273,32 +334,42 @@ class Jobs:
             select(Job).from_statement(_OVERDUE), {"hint_after_s": hint_after_s, "limit": limit}
         ).all()
 
-    def done_within(self, window: timedelta) -> Mapping[JobKind, int]:
-        """How many jobs of each kind were done in the latest `window`."""
+    def done_within(self, window: timedelta) -> Mapping[tuple[JobKind, str], int]:
+        """How many jobs of each kind and variant were done in the latest `window`."""
         rows = self._session.execute(
-            select(Job.kind, func.count().label("found"))
+            select(Job.kind, Job.variant, func.count().label("found"))
             .where(
                 Job.finished_at > func.clock_timestamp() - window, Job.status == StageStatus.DONE
             )
-            .group_by(Job.kind)
+            .group_by(Job.kind, Job.variant)
         )
-        return {row.kind: row.found for row in rows}
+        return {(row.kind, row.variant): row.found for row in rows}
 
     def open(self) -> Sequence[OpenJobs]:
         """What waits for a worker now, and what runs."""
         since = func.coalesce(func.greatest(Job.next_attempt_at, Job.queued_at), Job.queued_at)
         age = func.extract("epoch", func.clock_timestamp() - func.min(since))
         rows = self._session.execute(
-            select(Job.kind, Job.status, func.count().label("found"), age.label("oldest_s"))
+            select(
+                Job.kind,
+                Job.variant,
+                Job.status,
+                func.count().label("found"),
+                age.label("oldest_s"),
+            )
             .where(
                 Job.status.in_((StageStatus.QUEUED, StageStatus.RUNNING)),
                 func.coalesce(Job.next_attempt_at <= func.clock_timestamp(), True),
             )
-            .group_by(Job.kind, Job.status)
+            .group_by(Job.kind, Job.variant, Job.status)
         )
         return [
             OpenJobs(
-                kind=row.kind, status=row.status, count=row.found, oldest_s=float(row.oldest_s)
+                kind=row.kind,
+                variant=row.variant,
+                status=row.status,
+                count=row.found,
+                oldest_s=float(row.oldest_s),
             )
             for row in rows
         ]

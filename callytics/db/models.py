@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     Enum,
     ForeignKey,
+    Identity,
     Index,
     LargeBinary,
     MetaData,
@@ -25,6 +26,7 @@ from callytics.domain.delivery import Event
 from callytics.domain.diagnosis import Kind, Language
 from callytics.domain.job import JobStatus, Priority
 from callytics.domain.jobs import JobKind
+from callytics.domain.routes import FIRST
 from callytics.domain.scopes import Scope
 from callytics.domain.stages import Stage, StageStatus
 from callytics.domain.transcript import Role
@@ -40,6 +42,10 @@ def _words(enum_class: type[Any]) -> Enum:
         name=enum_class.__name__.lower(),
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def _variant() -> Mapped[str]:
+    return mapped_column(String(32), default=FIRST, server_default=FIRST)
 
 
 class Base(DeclarativeBase):
@@ -215,6 +221,8 @@ class StageRun(Base):
     device: Mapped[str | None]
     model_settings: Mapped[dict[str, Any] | None]
     audio_s: Mapped[float | None]
+    variant: Mapped[str] = _variant()
+    """Of its model: whose workers may take it, and who did it in the end."""
 
     call: Mapped[Call] = relationship(back_populates="stage_runs", lazy="raise")
 
@@ -246,6 +254,7 @@ class StageAttempt(Base):
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(64))
     """`done`, `abandoned`, or the code of the problem."""
+    variant: Mapped[str] = _variant()
 
     # The log grows in order of time, so a few pages of BRIN find what ended lately.
     __table_args__ = (
@@ -319,6 +328,8 @@ class Job(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]
+    variant: Mapped[str] = _variant()
+    """Of its model: whose workers may take it."""
 
     __table_args__ = (
         CheckConstraint("attempt <= attempt_limit", name="attempts"),
@@ -331,6 +342,48 @@ class Job(Base):
             postgresql_where=text("status IN ('queued', 'running')"),
         ),
     )
+
+
+class ModelRoute(Base):
+    """How the work of a queue was shared among the variants of its model from then on; never changed.
+
+    The newest row of a queue counts; where there is none, the settings do.
+    """
+
+    __tablename__ = "model_routes"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(32))
+    weights: Mapped[dict[str, Any]]
+    """Variant -> weight."""
+    shadow: Mapped[str | None] = mapped_column(String(32))
+    note: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+    __table_args__ = (Index("ix_model_routes_queue", "queue", text("id DESC")),)
+
+
+class ShadowRun(Base):
+    """What another variant makes of what a stage of a call was done with. It is never shown."""
+
+    __tablename__ = "shadow_runs"
+
+    id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), index=True)
+    stage: Mapped[Stage]
+    main_attempt: Mapped[int]
+    """The attempt at the stage that it is compared with."""
+    main_variant: Mapped[str] = mapped_column(String(32))
+    input: Mapped[list[Any] | None] = mapped_column(deferred=True)
+    """What the stage read, where its own result has taken the place of that."""
+    output: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
+    model: Mapped[str | None]
+    revision: Mapped[str | None]
+    seconds: Mapped[float | None]
+    """That it computed."""
+    audio_s: Mapped[float | None]
+
+    job: Mapped[Job] = relationship(lazy="raise")
 
 
 class QuickSummary(Base):

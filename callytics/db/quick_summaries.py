@@ -82,7 +82,10 @@ _ADD = (
     )
     .add_cte(
         insertion(
-            JobKind.QUICK_SUMMARY, id=bindparam("summary_id"), priority=bindparam("its_priority")
+            JobKind.QUICK_SUMMARY,
+            id=bindparam("summary_id"),
+            priority=bindparam("its_priority"),
+            variant=bindparam("its_variant"),
         ).cte("job")
     )
     .returning(case((_SUMMARY.late.is_(False), RELAX)))
@@ -161,6 +164,7 @@ class QuickSummaries:
         *,
         content_hash: str,
         priority: Priority,
+        variant: str,
         ahead: bool,
         late: bool,
         waited: timedelta,
@@ -184,6 +188,7 @@ class QuickSummaries:
                 "left": left,
                 "is_late": late,
                 "its_priority": priority,
+                "its_variant": variant,
             },
         )
 

@@ -83,6 +83,10 @@ _TAKE = text("""
               set_config('synchronous_commit', 'off', true)
 """)
 
+_MOVE = text("""
+    UPDATE sentiment_requests SET variant = :variant WHERE id = :id AND status = 'queued'
+""")
+
 _FORGET = text("DELETE FROM sentiment_requests WHERE deadline_at < clock_timestamp() - :age")
 
 
@@ -178,6 +182,10 @@ class SentimentRequests:
         are gone too.
         """
         return self._session.execute(_TAKE, {"id": request_id, "anyway": anyway}).all()
+
+    def move(self, request_id: UUID, variant: str) -> None:
+        """Give to another variant what none has begun."""
+        self._session.execute(_MOVE, {"id": request_id, "variant": variant})
 
     def forget(self, age: timedelta) -> None:
         """Drop what nobody has waited for since `age`."""

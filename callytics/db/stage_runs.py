@@ -3,12 +3,13 @@
 All times are the database's (`clock_timestamp()`), so they compare across machines.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, select, text, update
+from sqlalchemy import Row, Uuid, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -32,13 +33,14 @@ _CLAIM = text(f"""
             started_at = clock_timestamp(), lease_until = clock_timestamp() + :lease,
             finished_at = NULL, progress = NULL
         FROM (SELECT id FROM call) AS locked
-        WHERE call_id = locked.id AND stage = :stage AND attempt < attempt_limit
+        WHERE call_id = locked.id AND stage = :stage AND variant = :variant
+          AND attempt < attempt_limit
           AND (status = 'queued' AND coalesce(next_attempt_at <= clock_timestamp(), true)
                OR status = 'running' AND worker = :worker AND :exclusive)
-        RETURNING call_id, stage, attempt, worker, started_at
+        RETURNING call_id, stage, attempt, worker, started_at, variant
     ), log AS (
-        INSERT INTO stage_attempts (call_id, stage, attempt, worker, started_at)
-        SELECT call_id, stage, attempt, worker, started_at FROM run
+        INSERT INTO stage_attempts (call_id, stage, attempt, worker, started_at, variant)
+        SELECT call_id, stage, attempt, worker, started_at, variant FROM run
     ), lost AS (
         UPDATE stage_attempts AS log SET finished_at = run.started_at, outcome = 'worker_lost'
         FROM run
@@ -95,14 +97,14 @@ _HAND_BACK = text("""
             status = 'queued', attempt_limit = attempt_limit + 1, lease_until = NULL,
             queued_at = clock_timestamp(), next_attempt_at = NULL, hinted_at = NULL, hints = 0
         WHERE worker = :worker AND status = 'running'
-        RETURNING call_id, stage, attempt
+        RETURNING call_id, stage, attempt, variant
     ), log AS (
         UPDATE stage_attempts SET finished_at = clock_timestamp(), outcome = 'handed_back'
         FROM run WHERE stage_attempts.call_id = run.call_id
           AND stage_attempts.stage = run.stage AND stage_attempts.attempt = run.attempt
     )
-    SELECT call_id, stage FROM run
-""").columns(call_id=Uuid(), stage=StageRun.stage.type)
+    SELECT call_id, stage, variant FROM run
+""").columns(call_id=Uuid(), stage=StageRun.stage.type, variant=StageRun.variant.type)
 
 _CANCEL = text("""
     WITH run AS (
@@ -128,8 +130,27 @@ _OVERDUE = text("""
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING call_id, stage
+    RETURNING call_id, stage, variant
 """)
+
+_MOVE = text("""
+    UPDATE stage_runs AS run SET
+        variant = moved.variant,
+        attempt_limit = greatest(attempt_limit, attempt + moved.tries),
+        next_attempt_at = NULL, hinted_at = clock_timestamp(), hints = 1
+    FROM unnest(CAST(:call_ids AS uuid[]), CAST(:stages AS text[]), CAST(:variants AS text[]),
+                CAST(:tries AS int[])) AS moved(call_id, stage, variant, tries)
+    WHERE run.call_id = moved.call_id AND run.stage = moved.stage
+""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueuedStage:
+    """A stage of a call that waits for a worker of `variant`."""
+
+    call_id: UUID
+    stage: Stage
+    variant: str
 
 
 class StageRuns:
@@ -137,9 +158,17 @@ class StageRuns:
         self._session = session
 
     def claim(
-        self, call_id: UUID, stage: Stage, *, worker: str, exclusive: bool, lease: timedelta
+        self,
+        call_id: UUID,
+        stage: Stage,
+        *,
+        variant: str,
+        worker: str,
+        exclusive: bool,
+        lease: timedelta,
     ) -> tuple[Call, int] | None:
-        """Take the stage if it is queued and due: its call and the number of this attempt, else None.
+        """Take the stage if it is queued for `variant` and due: its call and the number of this attempt,
+        else None.
 
         `exclusive` says that `worker` runs one stage at a time, so that what it left running is dead.
         """
@@ -148,6 +177,7 @@ class StageRuns:
             {
                 "call_id": call_id,
                 "stage": stage.value,
+                "variant": variant,
                 "worker": worker,
                 "channel": CHANGES,
                 "exclusive": exclusive,
@@ -251,12 +281,10 @@ class StageRuns:
         )
         return StageStatus(status) if status else None
 
-    def hand_back(self, worker: str) -> list[tuple[UUID, Stage]]:
+    def hand_back(self, worker: str) -> list[QueuedStage]:
         """Queue again what `worker` is about to leave unfinished; it does not count as an attempt."""
-        return [
-            (row.call_id, row.stage)
-            for row in self._session.execute(_HAND_BACK, {"worker": worker})
-        ]
+        rows = self._session.execute(_HAND_BACK, {"worker": worker})
+        return [_queued(row) for row in rows]
 
     def lapsed(self, limit: int) -> list[tuple[UUID, Stage, int]]:
         """Running stages whose lease ran out: call, stage, attempt; oldest first."""
@@ -284,13 +312,49 @@ class StageRuns:
         )
         return found is not None
 
-    def overdue(self, hint_after_s: float, limit: int) -> list[tuple[UUID, Stage]]:
+    def overdue(self, hint_after_s: float, limit: int) -> list[QueuedStage]:
         """Queued stages that are due and that the broker seems to have forgotten; marks them as told.
 
         After each telling the wait doubles, up to 64 times: a long queue is not flooded with doubles.
         """
         rows = self._session.execute(_OVERDUE, {"hint_after_s": hint_after_s, "limit": limit})
-        return [(row.call_id, Stage(row.stage)) for row in rows]
+        return [_queued(row) for row in rows]
+
+    def misrouted(
+        self, variants: Mapping[Stage, Collection[str]], limit: int
+    ) -> list[tuple[UUID, Stage]]:
+        """Queued stages, locked, whose variant is none of its stage's `variants`.
+
+        Those that somebody else has locked are left out.
+        """
+        rows = self._session.execute(
+            select(StageRun.call_id, StageRun.stage)
+            .where(
+                StageRun.status == StageStatus.QUEUED,
+                or_(
+                    *(
+                        and_(StageRun.stage == stage, StageRun.variant.not_in(known))
+                        for stage, known in variants.items()
+                    )
+                ),
+            )
+            .order_by(StageRun.queued_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return [(row.call_id, row.stage) for row in rows]
+
+    def move(self, queued: Collection[QueuedStage]) -> None:
+        """Give these to their variants, at once, with as many tries as a fresh stage has; they count as
+        told to the broker, which the caller does.
+        """
+        asked = {
+            "call_ids": [each.call_id for each in queued],
+            "stages": [each.stage.value for each in queued],
+            "variants": [each.variant for each in queued],
+            "tries": [SPECS[each.stage].max_attempts for each in queued],
+        }
+        self._session.execute(_MOVE, asked)
 
     def cancel(self, call_id: UUID) -> None:
         """End what has not ended. A worker that runs one of these notices by its lease."""
@@ -321,3 +385,7 @@ class StageRuns:
             )
         )
         return {row.stage: row.output for row in rows}
+
+
+def _queued(row: Row[Any]) -> QueuedStage:
+    return QueuedStage(call_id=row.call_id, stage=Stage(row.stage), variant=row.variant)

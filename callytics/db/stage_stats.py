@@ -16,6 +16,7 @@ class OpenStages:
     """How many calls are at `stage` in `status`, and since when the longest, in seconds."""
 
     stage: Stage
+    variant: str
     status: StageStatus
     count: int
     oldest_s: float
@@ -26,6 +27,7 @@ class EndedAttempt:
     """`outcome` is `done`, `abandoned`, `handed_back`, or the code of a problem."""
 
     stage: Stage
+    variant: str
     outcome: str
     seconds: float
 
@@ -44,43 +46,58 @@ class StageStats:
         rows = self._session.execute(
             select(
                 StageRun.stage,
+                StageRun.variant,
                 StageRun.status,
                 func.count().label("found"),
                 func.coalesce(func.extract("epoch", age), 0).label("oldest_s"),
             )
             .where(StageRun.status.in_([StageStatus.QUEUED, StageStatus.RUNNING]))
-            .group_by(StageRun.stage, StageRun.status)
+            .group_by(StageRun.stage, StageRun.variant, StageRun.status)
         )
         return [
             OpenStages(
-                stage=row.stage, status=row.status, count=row.found, oldest_s=float(row.oldest_s)
+                stage=row.stage,
+                variant=row.variant,
+                status=row.status,
+                count=row.found,
+                oldest_s=float(row.oldest_s),
             )
             for row in rows
         ]
 
-    def done_within(self, window: timedelta) -> Mapping[Stage, int]:
-        """How many calls each stage was done with in the latest `window`."""
+    def done_within(self, window: timedelta) -> Mapping[tuple[Stage, str], int]:
+        """How many calls each stage was done with, by each variant, in the latest `window`."""
         rows = self._session.execute(
-            select(StageAttempt.stage, func.count().label("found"))
+            select(StageAttempt.stage, StageAttempt.variant, func.count().label("found"))
             .where(
                 StageAttempt.finished_at > func.clock_timestamp() - window,
                 StageAttempt.outcome == StageStatus.DONE,
             )
-            .group_by(StageAttempt.stage)
+            .group_by(StageAttempt.stage, StageAttempt.variant)
         )
-        return {row.stage: row.found for row in rows}
+        return {(row.stage, row.variant): row.found for row in rows}
 
     def ended(self, since: datetime, until: datetime) -> Sequence[EndedAttempt]:
         """The attempts that ended after `since`, up to `until`."""
         seconds = func.extract("epoch", StageAttempt.finished_at - StageAttempt.started_at)
         rows = self._session.execute(
-            select(StageAttempt.stage, StageAttempt.outcome, seconds.label("seconds")).where(
+            select(
+                StageAttempt.stage,
+                StageAttempt.variant,
+                StageAttempt.outcome,
+                seconds.label("seconds"),
+            ).where(
                 StageAttempt.finished_at > since,
                 StageAttempt.finished_at <= until,
                 StageAttempt.outcome.is_not(None),
             )
         )
         return [
-            EndedAttempt(stage=row.stage, outcome=row.outcome or "", seconds=float(row.seconds))
+            EndedAttempt(
+                stage=row.stage,
+                variant=row.variant,
+                outcome=row.outcome or "",
+                seconds=float(row.seconds),
+            )
             for row in rows
         ]

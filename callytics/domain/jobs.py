@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from callytics.domain.stages import Queue
+from callytics.domain.stages import SPECS, Queue, Stage
 
 
 class JobKind(StrEnum):
@@ -18,6 +18,25 @@ class JobKind(StrEnum):
     """A callback on its way to its endpoint."""
     DIAGNOSIS = "diagnosis"
     """What a skin lesion may be, by a text, a photo or both."""
+    SHADOW_DIARIZE = "shadow_diarize"
+    SHADOW_TRANSCRIBE = "shadow_transcribe"
+    SHADOW_PUNCTUATE = "shadow_punctuate"
+    SHADOW_SENTIMENT = "shadow_sentiment"
+    SHADOW_SUMMARIZE = "shadow_summarize"
+    """What a stage did, done once more by another variant of its model, for comparison."""
+
+
+SHADOWS: Mapping[Stage, JobKind] = {
+    stage: JobKind(f"shadow_{stage}")
+    for stage in (
+        Stage.DIARIZE,
+        Stage.TRANSCRIBE,
+        Stage.PUNCTUATE,
+        Stage.SENTIMENT,
+        Stage.SUMMARIZE,
+    )
+}
+"""The stages that a shadow can repeat."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +65,10 @@ JOBS: Mapping[JobKind, JobSpec] = {
             queue=Queue.DIAGNOSIS,
             models=("diagnosis_text", "diagnosis_image"),
             max_attempts=3,
+        ),
+        *(
+            JobSpec(kind=kind, queue=SPECS[stage].queue, models=(stage.value,), max_attempts=2)
+            for stage, kind in SHADOWS.items()
         ),
     )
 }

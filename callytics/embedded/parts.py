@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import make_engine, make_sessions, unit_of_work
 from callytics.db.heartbeats import Heartbeats
+from callytics.domain.routes import Lane
 from callytics.domain.stages import Queue
 from callytics.embedded.process import Process
 from callytics.settings import Settings
@@ -63,7 +64,7 @@ def application(settings: Settings, servers: Collection[str]) -> list[Process]:
             command=_python("callytics.cli", "db", "upgrade"),
             needs=("postgres",),
         ),
-        *(_worker(settings, queues, sessions) for queues in WORKERS),
+        *(_worker(settings, lanes, sessions) for lanes in worker_lanes(settings)),
         api(settings),
         Process(
             name="beat",
@@ -81,14 +82,21 @@ def application(settings: Settings, servers: Collection[str]) -> list[Process]:
     ]
 
 
+def worker_lanes(settings: Settings) -> list[tuple[Lane, ...]]:
+    """What each worker serves: WORKERS, and one for each variant that the settings name."""
+    first = [tuple(map(Lane, queues)) for queues in WORKERS]
+    return [*first, *((lane,) for lane in settings.models.lanes)]
+
+
 def _worker(
-    settings: Settings, queues: tuple[Queue, ...], sessions: sessionmaker[Session]
+    settings: Settings, lanes: tuple[Lane, ...], sessions: sessionmaker[Session]
 ) -> Process:
+    queues, names = tuple(lane.queue for lane in lanes), [str(lane) for lane in lanes]
     # A chat worker that starts before its server would wait for its first retry.
     server = tuple(ENGINE_OF[queue] for queue in queues if queue in ENGINE_OF)
     return Process(
-        name=f"worker-{'-'.join(queues)}",
-        command=_python("workers", "--queues", ",".join(queues)),
+        name=f"worker-{'-'.join(names)}",
+        command=_python("workers", "--queues", ",".join(names)),
         ready=_says_ready(sessions),
         needs=("migrate", "valkey", *server),
         stop_timeout_s=settings.pipeline.stop_grace_s + 10,

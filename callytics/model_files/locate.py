@@ -82,8 +82,16 @@ def revision_of(where: Path | str, wanted: str | None) -> str:
 
 
 def configured(settings: Settings) -> tuple[tuple[str, ModelSettings], ...]:
-    """Each task and the model that is configured for it."""
-    return tuple((task, model) for task, model in settings.models if model is not None)
+    """Each task and the model that is configured for it; those of its variants as `transcribe.v2`."""
+    return tuple(
+        found
+        for task, model in settings.models
+        if model is not None
+        for found in (
+            (task, model),
+            *((f"{task}.{name}", model.variant(name)) for name in model.variants),
+        )
+    )
 
 
 def needs_fetching(model: ModelSettings) -> bool:

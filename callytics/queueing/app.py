@@ -6,7 +6,7 @@ from celery import Celery
 from kombu import Queue as KombuQueue
 
 from callytics.errors import ConfigurationError
-from callytics.queueing.queues import MESSAGE_PRIORITY, ROUTES
+from callytics.queueing.queues import MESSAGE_PRIORITY, ROUTES, SHADOW_PRIORITY
 from callytics.settings import Settings, get_settings
 
 KEY_PREFIX = "callytics:"
@@ -27,7 +27,9 @@ def _configuration(settings: Settings, publish_retries: int) -> dict[str, Any]:
     return {
         "task_queues": [KombuQueue(queue.value) for queue in sorted(set(ROUTES.values()))],
         "task_routes": {name.value: {"queue": queue.value} for name, queue in ROUTES.items()},
-        "task_create_missing_queues": False,
+        # A variant's lane (`stt.v2`) may be set up on another machine, of which this process knows
+        # only by the route that sends work there.
+        "task_create_missing_queues": True,
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_default_priority": MESSAGE_PRIORITY_DEFAULT,
@@ -48,7 +50,7 @@ def _configuration(settings: Settings, publish_retries: int) -> dict[str, Any]:
         },
         "broker_transport_options": {
             "visibility_timeout": settings.pipeline.visibility_timeout_s,
-            "priority_steps": sorted(MESSAGE_PRIORITY.values()),
+            "priority_steps": sorted([*MESSAGE_PRIORITY.values(), SHADOW_PRIORITY]),
             "queue_order_strategy": "priority",
             # The defaults redeliver what a dead worker held only after 100 s.
             "unacked_restore_interval": 10,

@@ -1,6 +1,6 @@
 """What the broker holds, to be compared with the rows; and whether it answers at all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -18,13 +18,13 @@ def answers(app: Celery) -> bool:
         return True
 
 
-def backlog(app: Celery) -> Mapping[Queue, int] | None:
-    """Messages that no worker has fetched, of each queue over all priorities; None: nobody answers."""
+def backlog(app: Celery, lanes: Iterable[str] = tuple(Queue)) -> Mapping[str, int] | None:
+    """Messages that no worker has fetched, of each lane over all priorities; None: nobody answers."""
     with app.connection_for_read() as connection:
         try:
             connection.ensure_connection(max_retries=1, interval_start=0.2)
             channel = connection.default_channel
             # Not `passive`: there kombu looks for the queue without the key prefix, and finds none.
-            return {queue: channel.queue_declare(queue.value).message_count for queue in Queue}
+            return {lane: channel.queue_declare(str(lane)).message_count for lane in lanes}
         except (OperationalError, *connection.connection_errors):
             return None

@@ -7,10 +7,22 @@ import structlog
 from celery import Celery, chain
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
 
+from callytics.db.engine import unit_of_work
+from callytics.db.routes import variant_for
 from callytics.domain.job import Priority
+from callytics.domain.jobs import SHADOWS
+from callytics.domain.routes import Lane
 from callytics.domain.stages import Stage
-from callytics.queueing.queues import JOB_TASK, MESSAGE_PRIORITY, ROUTES, STAGE_TASK, TaskName
+from callytics.queueing.queues import (
+    JOB_TASK,
+    MESSAGE_PRIORITY,
+    ROUTES,
+    SHADOW_PRIORITY,
+    STAGE_TASK,
+    TaskName,
+)
 from callytics.services.job_work import JobHint
 from callytics.services.stage import AnyHint, Hint
 
@@ -31,7 +43,7 @@ def signature(app: Celery, hint: Hint, stage: Stage) -> Signature:
         name.value,
         kwargs={"call_id": str(hint.call_id)},
         immutable=True,
-        queue=ROUTES[name].value,
+        queue=str(hint.lane(stage)),
         priority=MESSAGE_PRIORITY[hint.priority],
         soft_time_limit=limit_s,
         time_limit=limit_s + HARD_LIMIT_GRACE_S,
@@ -39,14 +51,18 @@ def signature(app: Celery, hint: Hint, stage: Stage) -> Signature:
 
 
 def job_signature(app: Celery, hint: JobHint) -> Signature:
-    """No time limits: jobs run in threads, which know none; what they wait for has its own."""
+    """No time limits: most jobs run in threads, which know none; what they wait for has its own.
+
+    Shadow runs go behind everything else.
+    """
     name = JOB_TASK[hint.kind]
+    shadow = hint.kind in SHADOWS.values()
     return app.signature(
         name.value,
         kwargs={"job_id": str(hint.job_id)},
         immutable=True,
-        queue=ROUTES[name].value,
-        priority=MESSAGE_PRIORITY[hint.priority],
+        queue=str(hint.lane),
+        priority=SHADOW_PRIORITY if shadow else MESSAGE_PRIORITY[hint.priority],
     )
 
 
@@ -71,37 +87,59 @@ def _message(app: Celery, hint: AnyHint) -> Signature:
     return chain(first, *rest) if rest else first
 
 
-def make_read_ahead(app: Celery) -> Callable[[UUID], None]:
+def make_read_ahead(app: Celery, sessions: sessionmaker[Session]) -> Callable[[UUID], None]:
     """A function that has the engine read the turns of a conversation that came so far.
 
     It only saves time later: a message that is lost, or too old to be of use, is no loss.
     """
 
     def read_ahead(conversation_id: UUID) -> None:
+        with unit_of_work(sessions) as session:
+            variant = variant_for(session, ROUTES[TaskName.READ_AHEAD], conversation_id)
         arguments = {"conversation_id": str(conversation_id)}
-        _tell(app, TaskName.READ_AHEAD, arguments, Priority.LOW, expires_s=READ_AHEAD_EXPIRES_S)
+        _tell(
+            app,
+            TaskName.READ_AHEAD,
+            arguments,
+            Priority.LOW,
+            variant=variant,
+            expires_s=READ_AHEAD_EXPIRES_S,
+        )
 
     return read_ahead
 
 
-def make_classify(app: Celery) -> Callable[[], None]:
-    """A function that has a worker judge the texts that wait. Who waits for them tells again."""
+def make_classify(app: Celery) -> Callable[[str], None]:
+    """A function that has a worker of a variant judge the texts that wait for it. Who waits tells again."""
 
-    def classify() -> None:
-        _tell(app, TaskName.CLASSIFY, {}, Priority.HIGH, expires_s=CLASSIFY_EXPIRES_S)
+    def classify(variant: str) -> None:
+        _tell(
+            app,
+            TaskName.CLASSIFY,
+            {},
+            Priority.HIGH,
+            variant=variant,
+            expires_s=CLASSIFY_EXPIRES_S,
+        )
 
     return classify
 
 
 def _tell(
-    app: Celery, name: TaskName, arguments: dict[str, str], priority: Priority, *, expires_s: float
+    app: Celery,
+    name: TaskName,
+    arguments: dict[str, str],
+    priority: Priority,
+    *,
+    variant: str,
+    expires_s: float,
 ) -> None:
     """A message that may be lost."""
     message = app.signature(
         name.value,
         kwargs=arguments,
         immutable=True,
-        queue=ROUTES[name].value,
+        queue=str(Lane(ROUTES[name], variant)),
         priority=MESSAGE_PRIORITY[priority],
         expires=expires_s,
     )

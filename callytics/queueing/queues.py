@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from callytics.domain.job import Priority
-from callytics.domain.jobs import JOBS, JobKind
+from callytics.domain.jobs import JOBS, SHADOWS, JobKind
 from callytics.domain.stages import SPECS, Queue, Stage
 
 
@@ -26,6 +26,11 @@ class TaskName(StrEnum):
     DELIVER = "callytics.deliver"
     DIAGNOSE = "callytics.diagnose"
     CLOSE_BATCHES = "callytics.close_batches"
+    SHADOW_DIARIZE = "callytics.shadow_diarize"
+    SHADOW_TRANSCRIBE = "callytics.shadow_transcribe"
+    SHADOW_PUNCTUATE = "callytics.shadow_punctuate"
+    SHADOW_SENTIMENT = "callytics.shadow_sentiment"
+    SHADOW_SUMMARIZE = "callytics.shadow_summarize"
     SWEEP = "callytics.sweep"
     TIDY = "callytics.tidy"
 
@@ -38,6 +43,7 @@ JOB_TASK: Mapping[JobKind, TaskName] = {
     JobKind.CALL_ENDED: TaskName.CALL_ENDED,
     JobKind.DELIVERY: TaskName.DELIVER,
     JobKind.DIAGNOSIS: TaskName.DIAGNOSE,
+    **{kind: TaskName[kind.name] for kind in SHADOWS.values()},
 }
 
 ROUTES: Mapping[TaskName, Queue] = {
@@ -52,3 +58,6 @@ ROUTES: Mapping[TaskName, Queue] = {
 
 MESSAGE_PRIORITY: Mapping[Priority, int] = {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6}
 """On Redis, 0 is served first; each step is a list of its own."""
+
+SHADOW_PRIORITY = 9
+"""A shadow run never goes before what somebody waits for."""

@@ -18,6 +18,7 @@ from callytics.ports import ChatModel, Progress
 from callytics.services.analysis import Analysed, AnalysisOptions, analyse
 from callytics.services.job_work import End
 from callytics.services.quick_summary import render
+from callytics.settings import ModelSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +32,15 @@ class _ToAnalyse:
 class AnalysisWork:
     kind = JobKind.ANALYSIS
 
-    def __init__(self, model: Callable[[str], ChatModel]) -> None:
-        """`model` gives the chat model of a name, on the server of the configured one."""
+    def __init__(
+        self, model: Callable[[str], ChatModel], instead: Mapping[str, ModelSettings] | None = None
+    ) -> None:
+        """`model` gives the chat model of a name, on the server of the configured one.
+
+        `instead` says what another variant takes in place of the model that a run names.
+        """
         self._model = model
+        self._instead = instead or {}
 
     def read(self, session: Session, job: Job) -> _ToAnalyse | End:
         """The text, or the turns of the call as they are now, and what the batch's run is done with."""
@@ -45,8 +52,12 @@ class AnalysisWork:
             conversation = render(turns)
             if item.call_id is None:
                 return _call_deleted()
+        own = self._instead.get(run.model)
         return _ToAnalyse(
-            conversation=conversation, language=None, model=run.model, options=run.options
+            conversation=conversation,
+            language=None,
+            model=own.model if own else run.model,
+            options=own.options if own else run.options,
         )
 
     def compute(self, inputs: _ToAnalyse, progress: Progress) -> Analysed:  # noqa: ARG002

@@ -52,6 +52,9 @@ class StageView(Schema):
     device: str | None
     worker: str | None
 
+    variant: str
+    """Which version of the stage's model it was, or is to be, done with."""
+
     progress: float | None
     """Share that is done, 0 to 1, where the stage tells it."""
 
@@ -76,6 +79,7 @@ class StageView(Schema):
             revision=run.revision,
             device=run.device,
             worker=run.worker,
+            variant=run.variant,
             progress=run.progress,
             problem=run.problem,
         )

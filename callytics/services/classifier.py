@@ -42,11 +42,13 @@ class Classifier:
         settings: SentimentSettings,
         *,
         worker: str,
-        again: Callable[[], None],
-        variant: str = "v1",
+        variant: str,
+        again: Callable[[str], None],
         turn_s: float = TURN_S,
     ) -> None:
-        """`again` has this called once more, after whatever else the queue holds."""
+        """`model` is that of `variant`; `again` has this called once more, after whatever else its queue
+        holds.
+        """
         self._sessions = sessions
         self._model = model
         self._settings = settings
@@ -64,7 +66,7 @@ class Classifier:
             self._expected, self._expected_until = len(batch), monotonic() + RECENT_S
             self._judge(batch)
             if monotonic() > turn_ends:
-                self._again()
+                self._again(self._variant)
                 return
 
     def _gather(self) -> list[Part]:

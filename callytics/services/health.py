@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.jobs import Jobs, OpenJobs
 from callytics.db.models import WorkerHeartbeat
+from callytics.db.routes import book_of
 from callytics.db.stage_stats import OpenStages, StageStats
 from callytics.domain.jobs import JOBS, kinds_of
+from callytics.domain.routes import ALONE, Lane, Route
 from callytics.domain.stages import PIPELINE, SPECS, Queue, Stage, StageStatus
 from callytics.settings import ModelsSettings
 
@@ -40,12 +42,19 @@ class QueueHealth:
     oldest_queued_s: float | None
 
 
+IDLE = QueueHealth(workers=0, ready=0, queued=0, running=0, oldest_queued_s=None)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Readiness:
-    """`models`: of each stage that has one, status, model, revision, device and load_seconds."""
+    """`queues` by lane: each queue by its name, and those of other variants that have work or workers.
 
-    queues: Mapping[Queue, QueueHealth]
+    `models`: of each stage that has one, status, model, revision, device and load_seconds.
+    """
+
+    queues: Mapping[str, QueueHealth]
     models: Mapping[Stage, Mapping[str, Any]]
+    routes: Mapping[Queue, Route]
 
     @property
     def ready(self) -> bool:
@@ -53,57 +62,88 @@ class Readiness:
         return not self.missing
 
     @property
-    def missing(self) -> Sequence[Queue]:
-        """Queues of the analysis of calls that nobody takes messages from."""
-        return [name for name in FAST_QUEUES if not self.queues[name].ready]
+    def missing(self) -> Sequence[Lane]:
+        """Lanes that the analysis of calls goes through, and that nobody takes messages from."""
+        return [lane for lane in _fast_lanes(self.routes) if not self.queues[str(lane)].ready]
 
     def reason(self) -> str:
         """What a person needs to know who has to wait."""
         parts = []
-        for name in self.missing:
-            stages = [spec.stage for spec in PIPELINE if spec.queue is name]
+        for lane in self.missing:
+            stages = [spec.stage for spec in PIPELINE if spec.queue is lane.queue]
             states = [self.models[stage]["status"] for stage in stages if stage in self.models]
-            parts.append(f"{name}: {next(iter(states), 'missing')}")
+            parts.append(f"{lane}: {next(iter(states), 'missing')}")
         return f"The models are not ready ({', '.join(parts)})."
 
 
 def readiness(session: Session) -> Readiness:
     workers = Heartbeats(session).fresh()
-    entries: list[tuple[Queue, OpenStages | OpenJobs]] = [
-        *((SPECS[entry.stage].queue, entry) for entry in StageStats(session).open()),
-        *((JOBS[entry.kind].queue, entry) for entry in Jobs(session).open()),
+    routes = book_of(session).now(session)
+    entries: list[tuple[str, OpenStages | OpenJobs]] = [
+        *(
+            (str(Lane(SPECS[one.stage].queue, one.variant)), one)
+            for one in StageStats(session).open()
+        ),
+        *((str(Lane(JOBS[one.kind].queue, one.variant)), one) for one in Jobs(session).open()),
+    ]
+    lanes = [
+        *QUEUES,
+        *map(str, _fast_lanes(routes)),
+        *(lane for lane, _ in entries),
+        *(lane for worker in workers for lane in worker.queues if _queue_of(lane) in QUEUES),
     ]
     return Readiness(
         queues={
-            queue: _queue_health(queue, workers, [entry for at, entry in entries if at is queue])
-            for queue in QUEUES
+            lane: _queue_health(lane, workers, [entry for at, entry in entries if at == lane])
+            for lane in dict.fromkeys(map(str, lanes))
         },
-        models={stage: _model_state(stage, workers) for stage in MODEL_STAGES},
+        models={stage: _model_state(stage, workers, routes) for stage in MODEL_STAGES},
+        routes=routes,
     )
 
 
+def _fast_lanes(routes: Mapping[Queue, Route]) -> Sequence[Lane]:
+    return [
+        Lane(queue, variant)
+        for queue in FAST_QUEUES
+        for variant in routes.get(queue, ALONE).variants
+    ]
+
+
+def _queue_of(lane: str) -> str:
+    return lane.partition(".")[0]
+
+
 def _queue_health(
-    queue: Queue, workers: Sequence[WorkerHeartbeat], here: Sequence[OpenStages | OpenJobs]
+    lane: str, workers: Sequence[WorkerHeartbeat], here: Sequence[OpenStages | OpenJobs]
 ) -> QueueHealth:
-    serving = [worker for worker in workers if queue.value in worker.queues]
+    serving = [worker for worker in workers if lane in worker.queues]
     queued = [entry for entry in here if entry.status is StageStatus.QUEUED]
     return QueueHealth(
         workers=len(serving),
-        ready=sum(_takes_messages(worker, queue) for worker in serving),
+        ready=sum(_takes_messages(worker, _queue_of(lane)) for worker in serving),
         queued=sum(entry.count for entry in queued),
         running=sum(entry.count for entry in here if entry.status is StageStatus.RUNNING),
         oldest_queued_s=max((entry.oldest_s for entry in queued), default=None),
     )
 
 
-def _takes_messages(worker: WorkerHeartbeat, queue: Queue) -> bool:
-    names = [spec.stage.value for spec in PIPELINE if spec.queue is queue]
-    names += [name for kind in kinds_of([queue]) for name in JOBS[kind].models]
+def _takes_messages(worker: WorkerHeartbeat, queue: str) -> bool:
+    names = [spec.stage.value for spec in PIPELINE if spec.queue == queue]
+    names += [name for kind in kinds_of([Queue(queue)]) for name in JOBS[kind].models]
     said = (worker.models[name] for name in names if name in worker.models)
     return worker.state in SERVING and all(model.get("status") == "ready" for model in said)
 
 
-def _model_state(stage: Stage, workers: Sequence[WorkerHeartbeat]) -> Mapping[str, Any]:
-    """What the worker says that is furthest with this model."""
-    said = [worker.models[stage.value] for worker in workers if stage.value in worker.models]
+def _model_state(
+    stage: Stage, workers: Sequence[WorkerHeartbeat], routes: Mapping[Queue, Route]
+) -> Mapping[str, Any]:
+    """What the worker says that is furthest with this model, of those whose variant has weight."""
+    queue = SPECS[stage].queue
+    lanes = {str(Lane(queue, name)) for name in routes.get(queue, ALONE).variants}
+    said = [
+        worker.models[stage.value]
+        for worker in workers
+        if stage.value in worker.models and lanes.intersection(worker.queues)
+    ]
     return min(said, key=lambda model: model["status"] != "ready", default=MISSING)

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger as BoundLogger
 from callytics.db.engine import unit_of_work
 from callytics.db.jobs import Jobs
 from callytics.db.models import Job
-from callytics.domain.jobs import JobKind
+from callytics.domain.jobs import JOBS, JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import CallyticsError, RetryableStageError, StageAbandonedError
 from callytics.logs import where
@@ -101,7 +101,8 @@ def _claim(
     with unit_of_work(context.sessions) as session:
         jobs = Jobs(session)
         lease = timedelta(seconds=context.settings.lease_s)
-        job = jobs.claim(job_id, work.kind, worker=context.worker, lease=lease)
+        variant = context.variant(JOBS[work.kind].queue)
+        job = jobs.claim(job_id, work.kind, variant=variant, worker=context.worker, lease=lease)
         if job is None:
             return None, []
         inputs = work.read(session, job)
@@ -117,7 +118,8 @@ def _fail_unread(context: StageContext, kind: JobKind, job_id: UUID, bound: Boun
     """Count an attempt at a job whose rows cannot be read: it must not be claimed for ever."""
     with unit_of_work(context.sessions) as session:
         lease = timedelta(seconds=context.settings.lease_s)
-        job = Jobs(session).claim(job_id, kind, worker=context.worker, lease=lease)
+        variant = context.variant(JOBS[kind].queue)
+        job = Jobs(session).claim(job_id, kind, variant=variant, worker=context.worker, lease=lease)
     if job is None:
         return Outcome.NOT_CLAIMED
     return _fail(context, kind, job, RetryableStageError(), bound)

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from callytics.db.models import Job
 from callytics.domain.job import Priority
-from callytics.domain.jobs import JobKind
+from callytics.domain.jobs import JOBS, JobKind
+from callytics.domain.routes import FIRST, Lane
 from callytics.domain.stages import StageStatus
 from callytics.errors import CallyticsError
 from callytics.ports import Progress
@@ -23,10 +24,15 @@ class JobHint:
     job_id: UUID
     kind: JobKind
     priority: Priority
+    variant: str = FIRST
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        return cls(job_id=job.id, kind=job.kind, priority=job.priority)
+        return cls(job_id=job.id, kind=job.kind, priority=job.priority, variant=job.variant)
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(JOBS[self.kind].queue, self.variant)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from callytics.db.jobs import Jobs
 from callytics.db.stage_stats import StageStats
 from callytics.domain.jobs import JOBS
-from callytics.domain.stages import SPECS, Queue
+from callytics.domain.routes import Lane
+from callytics.domain.stages import SPECS
 from callytics.services.health import QueueHealth, readiness
 
 MEASURED_OVER = timedelta(minutes=5)
@@ -23,14 +24,15 @@ class QueueState:
     """Stages and jobs that were done lately."""
 
 
-def queue_states(session: Session) -> Mapping[Queue, QueueState]:
-    done: Counter[Queue] = Counter()
-    for stage, count in StageStats(session).done_within(MEASURED_OVER).items():
-        done[SPECS[stage].queue] += count
-    for kind, count in Jobs(session).done_within(MEASURED_OVER).items():
-        done[JOBS[kind].queue] += count
+def queue_states(session: Session) -> Mapping[str, QueueState]:
+    """By lane."""
+    done: Counter[str] = Counter()
+    for (stage, variant), count in StageStats(session).done_within(MEASURED_OVER).items():
+        done[str(Lane(SPECS[stage].queue, variant))] += count
+    for (kind, variant), count in Jobs(session).done_within(MEASURED_OVER).items():
+        done[str(Lane(JOBS[kind].queue, variant))] += count
     minutes = MEASURED_OVER / timedelta(minutes=1)
     return {
-        queue: QueueState(health=health, done_per_minute=done[queue] / minutes)
-        for queue, health in readiness(session).queues.items()
+        lane: QueueState(health=health, done_per_minute=done[lane] / minutes)
+        for lane, health in readiness(session).queues.items()
     }

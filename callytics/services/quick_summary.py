@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.engine import statement_by_statement, unit_of_work
 from callytics.db.models import Conversation, Job, SpokenTurn
 from callytics.db.quick_summaries import RECENT, Conversations, QuickSummaries
+from callytics.db.routes import variant_for
 from callytics.domain import dialogue
 from callytics.domain.dialogue import Utterance
 from callytics.domain.excerpt import Line
@@ -69,12 +70,15 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
     Raises TooManyWaitingError, ConversationNotFoundError, ConversationTooLongError.
     """
     quick = settings.quick_summary
-    model = settings.models.summarize
     with statement_by_statement(sessions) as session:
-        text, ahead = _conversation(session, question)
+        text, conversation_id = _conversation(session, question)
+        ahead = conversation_id is not None
         if len(text) > quick.max_chars:
             raise ConversationTooLongError(max_chars=quick.max_chars)
-        content = _content_hash(text, model, ahead=ahead)
+        # By the conversation, if it was read ahead: the engine that read it is to write.
+        variant = variant_for(session, _QUEUE, conversation_id or question.summary_id)
+        model = settings.models.summarize.like(variant)
+        content = _content_hash(text, model, variant, ahead=ahead)
         summaries = QuickSummaries(session)
         left_s = max(0.0, quick.budget_s - question.waited_s)
         found = summaries.standing(
@@ -101,12 +105,15 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
             text,
             content_hash=content,
             priority=priority,
+            variant=variant,
             ahead=ahead,
             late=late,
             waited=timedelta(seconds=question.waited_s),
             left=timedelta(seconds=left_s),
         )
-    hint = JobHint(job_id=question.summary_id, kind=JobKind.QUICK_SUMMARY, priority=priority)
+    hint = JobHint(
+        job_id=question.summary_id, kind=JobKind.QUICK_SUMMARY, priority=priority, variant=variant
+    )
     return Asked(summary_id=question.summary_id, late=late, hints=[hint])
 
 
@@ -284,17 +291,17 @@ def lines_of(said: Iterable[Utterance]) -> tuple[Line, ...]:
     return tuple(Line(role=each.role, text=each.text) for each in said)
 
 
-def _conversation(session: Session, question: Question) -> tuple[str, bool]:
-    """The text, and whether its turns were sent before."""
+def _conversation(session: Session, question: Question) -> tuple[str, UUID | None]:
+    """The text, and the conversation whose turns were sent before, if it is one."""
     if question.conversation is not None:
-        return question.conversation, False
-    turns = Conversations(session).find(question.client_id, question.consultation_id).turns
-    return render(turns), True
+        return question.conversation, None
+    found = Conversations(session).find(question.client_id, question.consultation_id)
+    return render(found.turns), found.id
 
 
-def _content_hash(text: str, model: ModelSettings, *, ahead: bool) -> str:
+def _content_hash(text: str, model: ModelSettings, variant: str, *, ahead: bool) -> str:
     """SHA-256 over all that a summary depends on, the revision that is loaded apart."""
-    parts = [text, model.model, PROMPT_VERSION, model.options, ahead]
+    parts = [text, model.model, PROMPT_VERSION, model.options, ahead, variant]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

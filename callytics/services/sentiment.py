@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import statement_by_statement
 from callytics.db.heartbeats import Heartbeats
+from callytics.db.routes import book_of
 from callytics.db.sentiment_requests import SentimentRequests
 from callytics.domain import sentiment_words
-from callytics.domain.stages import Queue, Stage, StageStatus
+from callytics.domain.routes import ALONE, FIRST, MODEL_OF, Lane, assign
+from callytics.domain.stages import Queue, StageStatus
 from callytics.domain.text_cleaning import clean
 from callytics.domain.transcript import SentimentLabel
 from callytics.errors import (
@@ -66,9 +68,10 @@ class Serving:
     details: Mapping[str, Any]
 
 
-def serving(session: Session) -> Sequence[Serving]:
-    """The models that workers are ready to judge with; while one replaces another, both."""
-    said = Heartbeats(session).models_of(Queue.SENTIMENT.value, Stage.SENTIMENT.value)
+def serving(session: Session, variant: str) -> Sequence[Serving]:
+    """The models that workers of `variant` are ready to judge with; while one replaces another, both."""
+    lane = Lane(Queue.SENTIMENT, variant)
+    said = Heartbeats(session).models_of(str(lane), MODEL_OF[lane.queue])
     found = {
         model["fingerprint"]: Serving(
             name=model["model"],
@@ -80,6 +83,23 @@ def serving(session: Session) -> Sequence[Serving]:
         if model.get("status") == "ready" and "fingerprint" in model
     }
     return list(found.values())
+
+
+def variants(session: Session) -> Sequence[str]:
+    """Those that have texts to judge, the one with most of them first."""
+    weights = _weights(session)
+    return sorted(filter(weights.get, weights), key=lambda name: -weights[name])
+
+
+def _weights(session: Session) -> Mapping[str, int]:
+    """As they are at this moment: from the switch to another model on none is asked that it leaves out."""
+    return book_of(session).look(session).get(Queue.SENTIMENT, ALONE).weights
+
+
+def _variant_of(session: Session, texts: Sequence[str]) -> str:
+    """The same for the same texts, as long as the route is."""
+    digest = hashlib.sha256("\n".join(texts).encode()).digest()
+    return assign(Queue.SENTIMENT, UUID(bytes=digest[:16]), _weights(session))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +119,8 @@ class Inquiry:
     id: UUID
     texts: Sequence[str]
     """Cleaned, in the order of the request."""
+    variant: str = FIRST
+    """Of the model that is asked."""
     found: dict[str, Judged] = field(default_factory=dict)
     waiting: dict[int, Sequence[str]] = field(default_factory=dict)
     """The texts of the parts that a worker is still to answer."""
@@ -126,13 +148,13 @@ class Sentiments:
         cache: AnswerCache,
         settings: SentimentSettings,
         *,
-        tell: Callable[[], None],
+        tell: Callable[[str], None],
     ) -> None:
-        """`tell` has a worker look for texts that wait."""
+        """`tell` has a worker of a variant look for texts that wait for it."""
         self._sessions = sessions
         self._cache = cache
         self._settings = settings
-        self.tell = tell
+        self._tell = tell
 
     def begin(self, request_id: UUID, texts: Sequence[str], *, left_s: float) -> Inquiry:
         """What is known of `texts` already, and the rest on its way to a worker, for `left_s` seconds.
@@ -141,7 +163,8 @@ class Sentiments:
         """
         inquiry = Inquiry(id=request_id, texts=_cleaned(texts, self._settings))
         with statement_by_statement(self._sessions) as session:
-            models = serving(session)
+            inquiry.variant = _variant_of(session, inquiry.texts)
+            models = serving(session, inquiry.variant)
             if len(models) == 1:
                 self._look_up(inquiry, models[0])
             missing = [text for text in dict.fromkeys(inquiry.texts) if text not in inquiry.found]
@@ -152,10 +175,10 @@ class Sentiments:
                 parts = [missing[at : at + size] for at in range(0, len(missing), size)]
                 inquiry.waiting = dict(enumerate(parts))
                 untold = SentimentRequests(session).add(
-                    request_id, parts, variant="v1", left=timedelta(seconds=left_s)
+                    request_id, parts, variant=inquiry.variant, left=timedelta(seconds=left_s)
                 )
                 if untold:
-                    self.tell()
+                    self._tell(inquiry.variant)
         return inquiry
 
     def _look_up(self, inquiry: Inquiry, model: Serving) -> None:
@@ -166,6 +189,15 @@ class Sentiments:
             if key in stored:
                 inquiry.found[text] = _judged(json.loads(stored[key]), Source.CACHE)
                 inquiry.models.add(f"{model.name}@{model.revision}")
+
+    def try_again(self, inquiry: Inquiry) -> None:
+        """Tell the workers once more, those of another variant if the route is another one by now."""
+        with statement_by_statement(self._sessions) as session:
+            variant = _variant_of(session, inquiry.texts)
+            if variant != inquiry.variant:
+                SentimentRequests(session).move(inquiry.id, variant)
+                inquiry.variant = variant
+        self._tell(variant)
 
     def collect(self, inquiry: Inquiry, *, anyway: bool = False) -> None:
         """Take what a worker has answered since; `anyway`: and wait for the rest no more."""

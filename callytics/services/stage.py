@@ -22,16 +22,18 @@ from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.jobs import Jobs
 from callytics.db.models import Call, CallEnding
+from callytics.db.routes import variant_for
 from callytics.db.stage_runs import StageRuns
 from callytics.domain.job import FINISHED, JobStatus, Priority, status_of
 from callytics.domain.jobs import JobKind
+from callytics.domain.routes import FIRST, Lane
 from callytics.domain.stages import (
     SPECS,
+    Queue,
     Stage,
     StageStatus,
     became_ready,
     chain_from,
-    next_in_chain,
 )
 from callytics.errors import (
     CallyticsError,
@@ -41,6 +43,7 @@ from callytics.errors import (
 )
 from callytics.logs import where
 from callytics.ports import AudioStore, Computed, Progress
+from callytics.services import shadow
 from callytics.services.job_work import JobHint, JobWork
 from callytics.services.lease import Lease, retry_delay, while_database_returns
 from callytics.settings import PipelineSettings
@@ -75,6 +78,11 @@ class Hint:
     stages: tuple[Stage, ...]
     priority: Priority
     duration_s: float | None
+    variants: Mapping[Stage, str] = field(default_factory=dict)
+    """Of the model of each stage; the first one where nothing is said."""
+
+    def lane(self, stage: Stage) -> Lane:
+        return Lane(SPECS[stage].queue, self.variants.get(stage, FIRST))
 
     def time_limit_s(self, stage: Stage) -> float:
         return SPECS[stage].time_limit(self.duration_s)
@@ -109,6 +117,8 @@ class StageContext:
     worker: str
     exclusive: bool = True
     """This worker runs one stage at a time."""
+    variants: Mapping[Queue, str] = field(default_factory=dict)
+    """Which variant's work this worker takes, where that is not the first one's."""
     settings: PipelineSettings = field(default_factory=PipelineSettings)
     jobs: Mapping[JobKind, JobWork] = field(default_factory=dict)
     read_ahead: Callable[[UUID], None] = lambda _conversation_id: None
@@ -116,9 +126,17 @@ class StageContext:
     classify: Callable[[], None] = lambda: None
     """Judges the texts that wait; a worker without the model does nothing."""
 
+    def variant(self, queue: Queue) -> str:
+        return self.variants.get(queue, FIRST)
 
-def run_stage(context: StageContext, stage: Stage, call_id: UUID) -> Outcome:
-    """Run `stage` of the call if it is due and nobody else does. Safe to call twice, or twice at once."""
+
+def run_stage(
+    context: StageContext, stage: Stage, call_id: UUID, *, carried: str | None = None
+) -> Outcome:
+    """Run `stage` of the call if it is due and nobody else does. Safe to call twice, or twice at once.
+
+    `carried` is the lane that the message's chain goes on to by itself.
+    """
     work = context.works[stage]
     bound = log.bind(call_id=str(call_id), stage=stage.value, worker=context.worker)
     claim = while_database_returns(lambda: _claim(context, work, call_id))
@@ -129,9 +147,9 @@ def run_stage(context: StageContext, stage: Stage, call_id: UUID) -> Outcome:
     try:
         with _lease(context, stage, claim) as lease:
             computed = work.compute(claim.inputs, lease.progress)
-        hints = while_database_returns(lambda: _record(context, work, claim, computed))
+        hints = while_database_returns(lambda: _record(context, work, claim, computed, carried))
     except StageAbandonedError:
-        stored = while_database_returns(lambda: _recorded_already(context, stage, claim))
+        stored = while_database_returns(lambda: _recorded_already(context, stage, claim, carried))
         if stored is None:
             bound.info("stage_abandoned", seconds=round(monotonic() - started, 3))
             return Outcome.ABANDONED
@@ -173,6 +191,7 @@ def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Out
         claimed = StageRuns(session).claim(
             call_id,
             work.stage,
+            variant=context.variant(SPECS[work.stage].queue),
             worker=context.worker,
             exclusive=context.exclusive,
             lease=timedelta(seconds=context.settings.lease_s),
@@ -185,7 +204,7 @@ def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Out
 
 
 def _record(
-    context: StageContext, work: StageWork, claim: Claim, computed: Computed
+    context: StageContext, work: StageWork, claim: Claim, computed: Computed, carried: str | None
 ) -> Sequence[AnyHint]:
     """Store the result and queue what became ready; what the broker is to be told.
 
@@ -201,17 +220,20 @@ def _record(
         )
         if statuses is None:
             raise StageAbandonedError
-        return advance(session, call, statuses=statuses, after=work.stage, relaxed=True)
+        variant = context.variant(SPECS[work.stage].queue)
+        shadowed = shadow.add(session, call, work.stage, claim, computed, variant)
+        hints = advance(session, call, statuses=statuses, carried=carried, relaxed=True)
+        return [*hints, *shadowed]
 
 
 def _recorded_already(
-    context: StageContext, stage: Stage, claim: Claim
+    context: StageContext, stage: Stage, claim: Claim, carried: str | None
 ) -> Sequence[AnyHint] | None:
     """The hints of a result that we stored in a commit whose answer was lost; None if we did not."""
     with unit_of_work(context.sessions) as session:
         call = Calls(session).lock_or_none(claim.call_id)
         if call and StageRuns(session).is_recorded(claim.call_id, stage, claim.attempt):
-            return advance(session, call, after=stage)
+            return advance(session, call, carried=carried)
     return None
 
 
@@ -220,13 +242,14 @@ def advance(
     call: Call,
     *,
     statuses: Mapping[Stage, StageStatus] | None = None,
-    after: Stage | None = None,
+    carried: str | None = None,
     relaxed: bool = False,
 ) -> Sequence[AnyHint]:
     """Queue the stages whose needs are done, bring the call's status up to date.
 
-    Returns the hints to send after the commit. What the chain of `after` carries on to by itself is
-    not among them. The caller holds the call's lock, so two branches that end at once see each other.
+    Returns the hints to send after the commit. What a chain carries on to by itself, in the lane
+    `carried`, is not among them. The caller holds the call's lock, so two branches that end at once
+    see each other.
 
     `relaxed`: a commit that a crash of PostgreSQL may undo is good enough while the call is not at its
     end, since its stage would only run again. The commit that ends a call waits for the disk, and with
@@ -236,12 +259,17 @@ def advance(
         statuses = StageRuns(session).statuses(call.id)
     ready = became_ready(statuses)
     status = status_of({**statuses, **dict.fromkeys(ready, StageStatus.QUEUED)}.values())
+    # Of all stages, not of the ready ones alone: a chain goes on to others.
+    variants = {stage: variant_for(session, SPECS[stage].queue, call.id) for stage in statuses}
     Calls(session).advance(
-        call, ready=ready, status=status, relaxed=relaxed and status not in FINISHED
+        call,
+        ready={stage: variants[stage] for stage in ready},
+        status=status,
+        relaxed=relaxed and status not in FINISHED,
     )
-    carried = next_in_chain(after, statuses) if after else None
     told = [_tell_of_end(session, call)] if status in TOLD and _is_to_be_told(call) else []
-    return [*told, *(hint_for(call, stage) for stage in ready if stage is not carried)]
+    hints = [hint_for(call, stage, variants) for stage in ready]
+    return [*told, *(hint for hint in hints if str(hint.lane(hint.stages[0])) != carried)]
 
 
 TOLD = frozenset({JobStatus.COMPLETED, JobStatus.FAILED})
@@ -260,13 +288,19 @@ def _tell_of_end(session: Session, call: Call) -> JobHint:
     return JobHint.of(job)
 
 
-def hint_for(call: Call, stage: Stage) -> Hint:
+def hint_for(call: Call, stage: Stage, variants: Mapping[Stage, str] | None = None) -> Hint:
+    """Of `stage` and what a chain goes on to, in the lanes of `variants`.
+
+    A chain that goes to a lane where nothing waits does no harm, and who queues the stage for another
+    one says so (advance).
+    """
     plan = [Stage(name) for name in call.stages]
     return Hint(
         call_id=call.id,
         stages=chain_from(stage, plan),
         priority=call.priority,
         duration_s=call.duration_s,
+        variants=variants or {},
     )
 
 

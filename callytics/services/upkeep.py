@@ -22,10 +22,10 @@ from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage, StageStatus
 from callytics.errors import WorkerLostError
 from callytics.ports import INCOMING, AudioStore
-from callytics.services import job, quick_summary
+from callytics.services import job, quick_summary, routes
 from callytics.services.endings import follow_up
 from callytics.services.job_work import JobHint
-from callytics.services.stage import AnyHint, close_attempt, hint_for
+from callytics.services.stage import AnyHint, close_attempt
 from callytics.settings import PipelineSettings, Settings
 
 log = structlog.get_logger(__name__)
@@ -53,8 +53,9 @@ def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequen
     with unit_of_work(sessions) as session:
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             return hints
+        hints += routes.move(session, SWEEP_LIMIT)
         overdue = StageRuns(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
-        hints += [hint_for(Calls(session).get(call_id), stage) for call_id, stage in overdue]
+        hints += routes.hints_of(session, overdue)
         overdue_jobs = Jobs(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
         hints += [JobHint.of(found) for found in overdue_jobs]
     if lapsed or lapsed_jobs or hints:
@@ -97,8 +98,7 @@ def _close_lapsed_job(
 def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[AnyHint]:
     """Queue again what `worker` has in hand and will not finish; the hints to send."""
     with unit_of_work(sessions) as session:
-        returned = StageRuns(session).hand_back(worker)
-        hints = [hint_for(Calls(session).get(call_id), stage) for call_id, stage in returned]
+        hints = routes.hints_of(session, StageRuns(session).hand_back(worker))
         return [*hints, *map(JobHint.of, Jobs(session).hand_back(worker))]
 
 

@@ -2,10 +2,10 @@
 
 import sys
 
-from callytics.domain.stages import Queue
+from callytics.domain.routes import Lane
 from tests.support.works import ScriptedWorks
 from workers.app import run
 
 if __name__ == "__main__":
-    queues = [Queue(name) for name in sys.argv[1].split(",")]
-    sys.exit(run(queues, factory=ScriptedWorks, child="tests.support.worker_child"))
+    lanes = [Lane.parse(name) for name in sys.argv[1].split(",")]
+    sys.exit(run(lanes, factory=ScriptedWorks, child="tests.support.worker_child"))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.models import WorkerHeartbeat
+from callytics.domain.routes import MODEL_OF, Lane
 from callytics.domain.stages import PIPELINE, Queue
 from callytics.services.health import MODEL_STAGES
 
@@ -43,3 +44,13 @@ def beat_all(sessions: sessionmaker[Session], *, but: Sequence[Queue] = ()) -> N
     for queue in QUEUES:
         if queue not in but:
             beat(sessions, queue)
+
+
+def beat_lane(sessions: sessionmaker[Session], lane: str, *, state: str = "ready") -> None:
+    """A worker of a variant's lane said so just now."""
+    queue = Lane.parse(lane).queue
+    models = {MODEL_OF[queue]: {"status": state}} if queue in MODEL_OF else {}
+    with unit_of_work(sessions) as session:
+        Heartbeats(session).beat(
+            f"{lane}@test", queues=[lane], state=state, pid=1, device="cpu", models=models
+        )

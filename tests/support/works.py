@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, cast
@@ -12,8 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.adapters.callback_client import HttpCallbackClient
 from callytics.db.models import Call
-from callytics.domain.jobs import JobKind
+from callytics.domain.jobs import SHADOWS, JobKind
 from callytics.domain.stages import Stage
+from callytics.errors import ModelUnavailableError
 from callytics.ports import (
     AudioStore,
     ChatModel,
@@ -31,6 +33,7 @@ from callytics.services.classifier import Classifier
 from callytics.services.delivery import DeliveryWork
 from callytics.services.job_work import JobWork
 from callytics.services.quick_summary import AheadReader, QuickSummaryWork
+from callytics.services.shadow import ShadowWork
 from callytics.services.stage import StageWork
 from callytics.settings import Settings
 from tests.support.calls import NoStore
@@ -43,15 +46,19 @@ class ScriptedWork:
 
     `{"seconds": {"diarize": 2}}` computes for two seconds; `{"die_once": {"diarize": PATH}}` kills the
     process at the first run, which it notes in PATH; `{"marks": DIR}` notes each computation there.
+    A variant whose model has the option `fails` always does.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *, fails: bool = False) -> None:
         self.stage = stage
+        self._fails = fails
 
     def read(self, session: Session, call: Call) -> dict[str, Any]:
         return {"call_id": str(call.id), **call.details}
 
     def compute(self, inputs: dict[str, Any], progress: Progress) -> Computed:
+        if self._fails:
+            raise ModelUnavailableError
         if marks := inputs.get("marks"):
             with (Path(marks) / f"{inputs['call_id']}-{self.stage}").open("a") as file:
                 file.write(f"{os.getpid()}\n")
@@ -66,7 +73,7 @@ class ScriptedWork:
         while monotonic() < end:
             progress(0.5)
             sleep(0.02)
-        return Computed(value=None)
+        return Computed(value=None, model=ScriptedModel.info)
 
     def write(self, session: Session, call: Call, computed: Computed) -> None:
         return None
@@ -97,7 +104,8 @@ class ScriptedWorks:
         return ScriptedModel() if name == Stage.DIARIZE else ScriptedChat(slowly)
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
-        return ScriptedWork(stage)
+        block = getattr(self._settings.models, stage, None)
+        return ScriptedWork(stage, fails=bool(block and block.options.get("fails")))
 
     def make_job(self, kind: JobKind, models: Mapping[str, Model]) -> JobWork:
         """The real works, with models that answer at once."""
@@ -113,8 +121,12 @@ class ScriptedWorks:
                 keys.make_cipher(settings),
                 settings.callbacks,
             ),
+            **{kind: partial(self._shadow, stage) for stage, kind in SHADOWS.items()},
         }
         return makers[kind]()
+
+    def _shadow(self, stage: Stage) -> JobWork:
+        return ShadowWork(self.make(stage, None))
 
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel
@@ -127,9 +139,17 @@ class ScriptedWorks:
         model: SentimentModel,
         *,
         worker: str,
-        again: Callable[[], None],
+        variant: str,
+        again: Callable[[str], None],
     ) -> Callable[[], None]:
-        return Classifier(sessions, model, self._settings.sentiment, worker=worker, again=again)
+        return Classifier(
+            sessions,
+            model,
+            self._settings.sentiment,
+            worker=worker,
+            variant=variant,
+            again=again,
+        )
 
 
 def slowly(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> str:

@@ -10,11 +10,8 @@ from callytics.domain.audio import Attribution, PreparedAudio, channel_label
 from callytics.domain.serial import from_json, to_json
 from callytics.domain.stages import Stage
 from callytics.domain.transcript import Diarization, SpeakerSegment
-from callytics.ports import AudioStore, Computed, Diarizer, ModelInfo, Progress
+from callytics.ports import BY_CHANNEL, AudioStore, Computed, Diarizer, Progress
 from callytics.services.stages.waves import read_channel
-
-BY_CHANNEL = ModelInfo(name="channels", revision="1", device="cpu")
-"""Named as the model where none was asked: voice activity of each channel says who speaks."""
 
 
 class Diarize:

@@ -214,16 +214,18 @@ class TestMetrics:
             session.execute(update(StageAttempt).values(finished_at=ended))
         monkeypatch.setattr("api.metrics.monotonic", lambda: monotonic() + 60)
         found = metrics(client.http)
-        assert found["callytics_stage_seconds_count", (("stage", "diarize"),)] == 1
+        assert (
+            found["callytics_stage_seconds_count", (("stage", "diarize"), ("variant", "v1"))] == 1
+        )
 
     @pytest.mark.usefixtures("attempts")
     def test_attempts_are_counted_once(self, client: ApiClient) -> None:
         for _ in range(2):
             found = metrics(client.http)
-            stage = (("stage", "diarize"),)
+            stage = (("stage", "diarize"), ("variant", "v1"))
             assert found["callytics_stage_seconds_count", stage] == 1
             assert found["callytics_stage_seconds_sum", stage] == pytest.approx(2, abs=0.1)
-            failure = (("code", "not_audio"), ("stage", "preprocess"))
+            failure = (("code", "not_audio"), ("stage", "preprocess"), ("variant", "v1"))
             assert found["callytics_stage_failures_total", failure] == 1
 
     def test_providers_are_counted_over_all_processes(

@@ -17,10 +17,11 @@ from callytics.adapters.answer_cache import AnswerCache
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.models import SentimentRequest
+from callytics.domain.routes import Lane, Route
 from callytics.domain.scopes import Scope
 from callytics.domain.stages import Queue
 from callytics.embedded.process import free_port
-from callytics.services import api_keys
+from callytics.services import api_keys, routes
 from callytics.services.classifier import Classifier
 from callytics.services.sentiment import Sentiments
 from callytics.settings import SentimentSettings
@@ -38,27 +39,32 @@ class Worker:
 
     context: ApiContext
     model: ScriptedSentiment = field(default_factory=ScriptedSentiment)
+    models: dict[str, ScriptedSentiment] = field(default_factory=dict)
+    """Of the variants beside the first."""
     told: int = 0
     deaf: int = 0
     """So many messages are lost."""
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
-    def tell(self) -> None:
+    def tell(self, variant: str) -> None:
         self.told += 1
         if self.told > self.deaf:
-            self.pool.submit(self.work)
+            self.pool.submit(self.work, variant)
 
-    def work(self) -> None:
+    def work(self, variant: str) -> None:
         Classifier(
             self.context.sessions,
-            self.model,
+            self.models.get(variant, self.model),
             self.context.settings.sentiment,
-            worker="sentiment@test",
+            worker=f"{variant}@test",
+            variant=variant,
             again=self.tell,
         )()
 
-    def beat(self, *, state: str = "ready", worker: str = "sentiment@test") -> None:
-        info = self.model.info
+    def beat(
+        self, *, state: str = "ready", worker: str = "sentiment@test", variant: str = "v1"
+    ) -> None:
+        info = self.models.get(variant, self.model).info
         said = {
             "status": state,
             "model": info.name,
@@ -69,7 +75,7 @@ class Worker:
         with unit_of_work(self.context.sessions) as session:
             Heartbeats(session).beat(
                 worker,
-                queues=[Queue.SENTIMENT],
+                queues=[str(Lane(Queue.SENTIMENT, variant))],
                 state=state,
                 pid=1,
                 device="cpu",
@@ -450,7 +456,7 @@ def redis_of(context: ApiContext) -> AnswerCache:
 
 def with_cache(context: ApiContext, cache: AnswerCache) -> ApiContext:
     sentiments = Sentiments(
-        context.sessions, cache, context.settings.sentiment, tell=context.sentiments.tell
+        context.sessions, cache, context.settings.sentiment, tell=context.sentiments._tell
     )
     return replace(context, cache=cache, sentiments=sentiments)
 
@@ -557,6 +563,65 @@ class TestBatches:
         assert 'callytics_sentiment_texts_total{source="model"} 2.0' in text
         assert 'callytics_sentiment_texts_total{source="cache"} 1.0' in text
         assert "감사" not in text
+
+
+class TestVariants:
+    @pytest.fixture
+    def second(self, worker: Worker) -> ScriptedSentiment:
+        worker.models["v2"] = ScriptedSentiment(revision="second")
+        worker.beat(worker="v2@test", variant="v2")
+        return worker.models["v2"]
+
+    @staticmethod
+    def switch(context: ApiContext, **weights: int) -> None:
+        with unit_of_work(context.sessions) as session:
+            route = Route(weights=weights)
+            routes.switch(session, Queue.SENTIMENT, route, context.settings.models)
+
+    def test_from_the_switch_on_the_new_model_answers_and_none_of_the_old_one_s_answers_is_given(
+        self, client: ApiClient, served: ApiContext, second: ScriptedSentiment
+    ) -> None:
+        assert analyze(client, THANKS).headers["x-model"] == "scripted@1"
+        self.switch(served, v2=1)
+        answer = analyze(client, THANKS)
+        assert (answer.headers["x-cache"], answer.headers["x-model"]) == (
+            "MISS",
+            "scripted@second",
+        )
+        assert client.get(f"{PATH}/model-info").json()["version"] == "second"
+        self.switch(served, v1=1)
+        back = analyze(client, THANKS)
+        assert (back.headers["x-cache"], back.headers["x-model"]) == ("HIT", "scripted@1")
+
+    def test_texts_are_shared_by_weight_and_each_always_has_the_same_model(
+        self, client: ApiClient, served: ApiContext, second: ScriptedSentiment
+    ) -> None:
+        self.switch(served, v1=50, v2=50)
+        texts = [f"{number} 감사" for number in range(40)]
+        first = [analyze(client, text).headers["x-model"] for text in texts]
+        assert {*first} == {"scripted@1", "scripted@second"}
+        assert [analyze(client, text).headers["x-model"] for text in texts] == first
+
+    def test_health_asks_for_every_variant_that_has_texts_to_judge(
+        self, client: ApiClient, served: ApiContext, worker: Worker, second: ScriptedSentiment
+    ) -> None:
+        self.switch(served, v1=50, v2=50)
+        assert client.http.get(f"{PATH}/health").status_code == 200
+        worker.beat(worker="v2@test", variant="v2", state="loading")
+        assert client.http.get(f"{PATH}/health").status_code == 503
+
+    @pytest.mark.parametrize("limits", [{"timeout_s": 3}])
+    def test_what_waits_for_a_variant_whose_worker_is_gone_the_other_judges_after_the_switch(
+        self, client: ApiClient, served: ApiContext, worker: Worker, second: ScriptedSentiment
+    ) -> None:
+        self.switch(served, v2=1)
+        worker.deaf = 1
+        with ThreadPoolExecutor(1) as clients:
+            asked = clients.submit(analyze, client, THANKS)
+            wait_until(lambda: rows(served) == 1)
+            self.switch(served, v1=1)
+            answer = asked.result()
+        assert (answer.json()["status"], answer.headers["x-model"]) == ("success", "scripted@1")
 
 
 class TestOtherOrigins:

@@ -33,11 +33,11 @@ def classifier(
     model: ScriptedSentiment,
     *,
     worker: str = "one",
-    again: Callable[[], None] = lambda: None,
+    again: Callable[[str], None] = lambda _variant: None,
     **settings: float,
 ) -> Classifier:
     limits = SentimentSettings.model_validate(settings)
-    return Classifier(sessions, model, limits, worker=worker, again=again)
+    return Classifier(sessions, model, limits, worker=worker, variant="v1", again=again)
 
 
 def answers(sessions: Sessions, request_id: UUID) -> dict[int, str]:
@@ -190,7 +190,7 @@ def test_one_caller_alone_never_waits(sessions: Sessions, model: ScriptedSentime
 
 
 def test_the_stage_of_a_call_gets_its_turn(sessions: Sessions, model: ScriptedSentiment) -> None:
-    told: list[None] = []
+    told: list[str] = []
     for number in range(3):
         ask(sessions, [f"{number}"])
     Classifier(
@@ -198,10 +198,11 @@ def test_the_stage_of_a_call_gets_its_turn(sessions: Sessions, model: ScriptedSe
         model,
         SentimentSettings(max_batch=1),
         worker="one",
-        again=lambda: told.append(None),
+        variant="v1",
+        again=told.append,
         turn_s=0,
     )()
-    assert (len(model.asked), len(told)) == (1, 1)
+    assert (len(model.asked), told) == (1, ["v1"])
 
 
 def test_a_worker_is_told_of_texts_unless_it_was_a_moment_ago(sessions: Sessions) -> None:

@@ -27,6 +27,18 @@ def test_every_queue_is_served_by_one_worker() -> None:
     assert Counter(queue for queues in WORKERS for queue in queues) == Counter(Queue)
 
 
+def test_a_variant_has_a_worker_of_its_own_that_waits_for_the_same_server(tmp_path: Path) -> None:
+    settings = Settings(
+        state_dir=tmp_path,
+        database_url=SecretStr("postgresql+psycopg://callytics:x@127.0.0.1:1/callytics"),
+        models={"summarize": {"variants": {"v2": {"options": {"max_tokens": 40}}}}},
+    )
+    parts = {part.name: part for part in application(settings, SERVERS)}
+    worker = parts["worker-slm.v2"]
+    assert worker.command[-2:] == ("--queues", "slm.v2")
+    assert (worker.needs, worker.nice) == (parts["worker-slm"].needs, 0)
+
+
 def test_a_part_needs_only_what_is_listed_before_it(parts: list[Process]) -> None:
     known = set(SERVERS)
     for part in parts:

@@ -1,0 +1,102 @@
+import json
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from callytics.domain.stages import Stage
+from tests.integration.cli.conftest import Run
+from tests.support.calls import insert_call
+from tests.support.pipeline import Pipeline
+from tests.support.workers import beat_lane
+
+VARIANTS = {"MODELS__TRANSCRIBE__VARIANTS": '{"v2": {"batch_size": 2}}'}
+
+
+@pytest.fixture
+def workers(sessions: sessionmaker[Session]) -> None:
+    for lane in ("stt", "stt.v2"):
+        beat_lane(sessions, lane)
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_route_is_set_shown_and_rolled_back(run: Run) -> None:
+    set_ = run("models", "route", "transcribe", "v1=90", "v2=10", "--shadow", "v2", **VARIANTS)
+    assert set_.exit_code == 0, set_.stderr
+    assert "stt: v1 90%, v2 10%, v2 in the shadow. Moved 0" in set_.stderr
+
+    used = run("models", "use", "stt", "v2", "--note", "canary is well", "--json")
+    assert json.loads(used.stdout) == {
+        "task": "stt",
+        "weights": {"v2": 1},
+        "shadow": None,
+        "moved": 0,
+    }
+    (stt,) = [
+        one for one in json.loads(run("models", "routes", "--json").stdout) if one["task"] == "stt"
+    ]
+    assert stt["note"] == "canary is well"
+    assert [(lane["lane"], lane["share"], lane["ready"]) for lane in stt["lanes"]] == [
+        ("stt", 0.0, 1),
+        ("stt.v2", 1.0, 1),
+    ]
+    table = run("models", "routes").stdout
+    assert "canary is well" in table
+
+    back = run("models", "rollback", "stt", "--json")
+    assert json.loads(back.stdout)["weights"] == {"v1": 90, "v2": 10}
+
+
+@pytest.mark.usefixtures("workers")
+def test_what_waits_moves_along_and_is_told(
+    run: Run, sessions: sessionmaker[Session], pipeline: Pipeline
+) -> None:
+    pipeline.run_stage(Stage.PREPROCESS, insert_call(sessions))
+
+    assert json.loads(run("models", "use", "stt", "v2", "--json").stdout)["moved"] == 1
+
+    queues = {one["queue"]: one for one in json.loads(run("queues", "--json").stdout)["queues"]}
+    assert (queues["stt"]["waiting"], queues["stt.v2"]["waiting"]) == (0, 1)
+    assert queues["stt.v2"]["messages"] == 1
+    assert queues["stt.v2"]["workers_ready"] == 1
+
+
+def test_a_variant_that_nobody_serves_is_refused_unless_forced(run: Run) -> None:
+    refused = run("models", "use", "stt", "v2", **VARIANTS)
+    assert refused.exit_code == 1
+    assert "variant_not_ready" in refused.stderr
+    assert run("models", "use", "stt", "v2", "--force").exit_code == 0
+    assert "invalid_route" in run("models", "use", "stt", "v7", "--force").stderr
+
+
+def test_nothing_to_roll_back_to_ends_with_7(run: Run) -> None:
+    assert run("models", "rollback", "stt").exit_code == 7
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("route", "stt", "v1"),
+        ("route", "stt", "v1=90", "v1=10"),
+        ("route", "stt", "v1=0"),
+        ("route", "stt", "v1=-1"),
+        ("use", "audio", "v2"),
+        ("use", "stt", "V 2"),
+        ("compare", "stt", "v1", "v2", "--since", "soon"),
+    ],
+)
+def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run("models", *arguments).exit_code == 2
+
+
+def test_variants_are_compared(run: Run) -> None:
+    found = run("models", "compare", "stt", "v1", "v2", "--since", "1h")
+    assert found.exit_code == 0, found.stderr
+    assert "Too few runs to compare their speed" in found.stdout
+
+    document = json.loads(run("models", "compare", "stt", "v1", "v2", "--json").stdout)
+    assert [one["variant"] for one in document["variants"]] == ["v1", "v2"]
+    assert len(document["says"]) == 3
+
+
+def test_a_worker_of_no_lane_is_refused(run: Run) -> None:
+    assert run("worker", "--queues", "control.v2").exit_code == 2
