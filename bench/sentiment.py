@@ -200,6 +200,7 @@ def contenders(subject: Subject, folder: Path, threads: int) -> list[Contender]:
         "ONNX 8 bit, quantize_dynamic": folder / "dynamic.onnx",
     }
     whole, ours, dynamic = files.values()
+    del subject.graph.graph.value_info[:]  # the quantizer takes torch's notes on shapes amiss
     onnx.save(subject.graph, whole)
     onnx.save(in_int8(subject.graph), ours)
     quantize_dynamic(

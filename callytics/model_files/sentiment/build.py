@@ -9,11 +9,15 @@ import numpy as np
 import onnx
 
 from callytics.errors import ModelFetchError
-from callytics.model_files.int8 import LEAST_AGREEMENT, in_int8
+from callytics.model_files.int8 import in_int8
 from callytics.model_files.sentiment.encode import run
 from callytics.model_files.sentiment.graph import make_graph
 from callytics.model_files.sentiment.head import Head
 from callytics.model_files.sentiment.lines import read_lines
+
+_LEAST_AGREEMENT = 0.98
+"""Below this something is wrong with the graph. 99.3 % was measured, 99.1 to 99.4 % where rounding in
+float32 differs by a millionth, as it may from one processor to another."""
 
 
 def build(sources: Mapping[str, Path], target: Path) -> None:
@@ -25,10 +29,10 @@ def build(sources: Mapping[str, Path], target: Path) -> None:
     head = Head.load()
     model = in_int8(make_graph(encoder, head, layers=head.layers))
     agreement = agreement_with_float32(encoder, head, model)
-    if agreement < LEAST_AGREEMENT:
+    if agreement < _LEAST_AGREEMENT:
         raise ModelFetchError(
             f"In 8 bit the sentiment model agrees with itself in 32 bit on {agreement:.2%} of the "
-            f"lines only; {LEAST_AGREEMENT:.0%} are asked for."
+            f"lines only; {_LEAST_AGREEMENT:.0%} are asked for."
         )
     onnx.save(model, target / "model.onnx")
     shutil.copyfile(encoder / "tokenizer.json", target / "tokenizer.json")
@@ -38,8 +42,11 @@ def build(sources: Mapping[str, Path], target: Path) -> None:
 
 
 def agreement_with_float32(encoder: Path, head: Head, model: onnx.ModelProto) -> float:
-    """The share of the lines, trained on or not, that `model` gives the label that float32 gives them."""
-    texts = [line.text for name in ("test", "train") for line in read_lines(name)]
+    """The share of the lines that `model` gives the label that float32 gives them.
+
+    Of those that were trained on every fourth: all take a minute.
+    """
+    texts = [line.text for line in (*read_lines("test"), *read_lines("train")[::4])]
     reference = make_graph(encoder, head, layers=head.layers)
     labels = [
         run(graph, encoder / "tokenizer.json", texts).argmax(axis=1) for graph in (model, reference)
