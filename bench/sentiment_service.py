@@ -2,7 +2,8 @@
 
 Servers, API and a worker of the configured sentiment model are real processes of this measurement's own.
 - 32 clients at once, each with one text at a time that nobody sent before: batches of 4 to 32 against one
-  text at a time, in turns, the worker started anew for each;
+  message, one claim and one run of the model a text (bench/one_message.py), and against one text at a time
+  with nothing else changed; in turns, the worker started anew for each;
 - one client: a text for the first time, and again, by the answer's own clock and by the client's.
 """
 
@@ -20,19 +21,23 @@ from itertools import count, cycle
 from urllib.parse import urlsplit
 
 from bench.orchestration import spread
-from bench.stack import BareStack, bare_stack
+from bench.stack import BareStack, bare_stack, serving
 from callytics.model_files.sentiment.lines import read_lines
 from tests.support.stack import spawn, wait_ready
 
 CLIENTS = 32
 ROUNDS = 3
-WAYS: Mapping[str, Mapping[str, str]] = {
-    "batches of 4 to 32": {},
-    "one text at a time": {
-        "CALLYTICS_SENTIMENT__MIN_BATCH": "1",
-        "CALLYTICS_SENTIMENT__MAX_BATCH": "1",
-    },
+SERVICE = ("workers", "--queues", "sentiment")
+ONE_MESSAGE = "one message a text"
+WAYS: Mapping[str, tuple[Sequence[str], Mapping[str, str]]] = {
+    "batches of 4 to 32": (SERVICE, {}),
+    ONE_MESSAGE: (("bench.one_message",), {}),
+    "one text at a time": (
+        SERVICE,
+        {"CALLYTICS_SENTIMENT__MIN_BATCH": "1", "CALLYTICS_SENTIMENT__MAX_BATCH": "1"},
+    ),
 }
+"""What works, and its own settings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +50,8 @@ class Load:
 class Client:
     """One connection. The lightest that the standard library has: it shares the cores with what it asks."""
 
-    def __init__(self, stack: BareStack) -> None:
-        self._http = http.client.HTTPConnection(urlsplit(stack.url).netloc, timeout=30)
+    def __init__(self, stack: BareStack, url: str) -> None:
+        self._http = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
         self._headers = {"Content-Type": "application/json", "X-Bound-Key": stack.make_key()}
 
     def ask(self, text: str) -> tuple[float, float, str]:
@@ -69,9 +74,9 @@ def texts() -> Iterator[str]:
 
 
 @contextmanager
-def worker(stack: BareStack, settings: Mapping[str, str]) -> Iterator[None]:
+def worker(stack: BareStack, module: Sequence[str], settings: Mapping[str, str]) -> Iterator[None]:
     os.environ.update(settings)
-    with spawn("workers", "--queues", "sentiment") as process:
+    with spawn(*module) as process:
         for name in settings:
             del os.environ[name]
         wait_ready(stack.sessions, process)
@@ -80,12 +85,12 @@ def worker(stack: BareStack, settings: Mapping[str, str]) -> Iterator[None]:
         process.wait()
 
 
-def load(stack: BareStack, seconds: float, new: Iterator[str]) -> Load:
+def load(stack: BareStack, url: str, seconds: float, new: Iterator[str]) -> Load:
     with ThreadPoolExecutor(CLIENTS) as pool:
         ends_at = time.perf_counter() + seconds
         taken = [
             one
-            for found in pool.map(lambda _: _keep_asking(stack, ends_at, new), range(CLIENTS))
+            for found in pool.map(lambda _: _keep_asking(stack, url, ends_at, new), range(CLIENTS))
             for one in found
         ]
     ordered = sorted(taken)
@@ -96,8 +101,8 @@ def load(stack: BareStack, seconds: float, new: Iterator[str]) -> Load:
     )
 
 
-def _keep_asking(stack: BareStack, ends_at: float, new: Iterator[str]) -> Sequence[float]:
-    client, taken = Client(stack), []
+def _keep_asking(stack: BareStack, url: str, ends_at: float, new: Iterator[str]) -> Sequence[float]:
+    client, taken = Client(stack, url), []
     while time.perf_counter() < ends_at:
         taken.append(client.ask(next(new))[0])
     return taken
@@ -105,11 +110,13 @@ def _keep_asking(stack: BareStack, ends_at: float, new: Iterator[str]) -> Sequen
 
 def batches(stack: BareStack, seconds: float, new: Iterator[str]) -> None:
     found: dict[str, list[Load]] = {name: [] for name in WAYS}
-    for _ in range(ROUNDS):
-        for name, settings in WAYS.items():
-            with worker(stack, settings):
-                load(stack, 1, new)  # all is warm from here on
-                found[name].append(load(stack, seconds, new))
+    with serving("bench.one_message:create_app") as one_message:
+        for _ in range(ROUNDS):
+            for name, (module, settings) in WAYS.items():
+                url = one_message if name == ONE_MESSAGE else stack.url
+                with worker(stack, module, settings):
+                    load(stack, url, 1, new)  # all is warm from here on
+                    found[name].append(load(stack, url, seconds, new))
     for name, loads in found.items():
         print(
             f"{CLIENTS} clients, {name:20} "
@@ -117,16 +124,19 @@ def batches(stack: BareStack, seconds: float, new: Iterator[str]) -> None:
             f"p50 {_middle([one.p50_ms for one in loads])} ms, "
             f"p95 {_middle([one.p95_ms for one in loads])} ms"
         )
-    together, alone = found.values()
-    ratios = [a.per_second / b.per_second for a, b in zip(together, alone, strict=True)]
-    later = [a.p95_ms - b.p95_ms for a, b in zip(together, alone, strict=True)]
-    print(
-        f"throughput, batches / one at a time {_middle(ratios, 2)}; p95 later by {_middle(later)} ms"
-    )
+    together, *others = found.items()
+    for name, loads in others:
+        pairs = list(zip(together[1], loads, strict=True))
+        ratios = [ours.per_second / other.per_second for ours, other in pairs]
+        later = [ours.p95_ms - other.p95_ms for ours, other in pairs]
+        print(
+            f"throughput, {together[0]} / {name}: {_middle(ratios, 2)}; "
+            f"p95 later by {_middle(later)} ms"
+        )
 
 
 def cache(stack: BareStack, new: Iterator[str]) -> None:
-    client = Client(stack)
+    client = Client(stack, stack.url)
     taken: dict[str, list[tuple[float, float]]] = {"MISS": [], "HIT": []}
     for _ in range(220):
         text = next(new)
@@ -155,7 +165,7 @@ def main() -> None:
     new = texts()
     with bare_stack() as stack:
         batches(stack, seconds, new)
-        with worker(stack, {}):
+        with worker(stack, SERVICE, {}):
             cache(stack, new)
 
 

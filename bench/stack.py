@@ -39,17 +39,21 @@ def bare_stack() -> Iterator[BareStack]:
         settings, sessions = stack.enter_context(servers(Path(directory)))
         with unit_of_work(sessions) as session:
             secret = keys.create(session, keys.make_cipher(settings), name="bench")
-        port = free_port()
-        stack.enter_context(
-            spawn("uvicorn", "api.app:create_app", "--factory", f"--port={port}", "--no-access-log")
-        )
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _answers(url))
         yield BareStack(
-            url=url,
+            url=stack.enter_context(serving("api.app:create_app")),
             make_key=lambda: bound_key.make("bench", secret, now_s=time.time()),
             sessions=sessions,
         )
+
+
+@contextmanager
+def serving(app: str) -> Iterator[str]:
+    """The address of an API process of its own, on the servers that the environment names."""
+    port = free_port()
+    with spawn("uvicorn", app, "--factory", f"--port={port}", "--no-access-log"):
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: _answers(url))
+        yield url
 
 
 def _answers(url: str) -> bool:
