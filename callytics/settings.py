@@ -422,7 +422,7 @@ class SentimentSettings(_Block):
     """Texts that a batch waits for while several requests are about."""
 
     max_batch: int = Field(default=32, ge=1)
-    """Texts that go to the model at once, of however many requests."""
+    """Texts that go to the model at once, of however many requests; a long one counts as several."""
 
     batch_wait_s: float = Field(default=0.1, ge=0)
     """How long a batch waits for its least number of texts, in seconds."""
@@ -430,10 +430,10 @@ class SentimentSettings(_Block):
     max_texts: int = Field(default=1000, ge=1)
     """Texts in one request."""
 
-    max_chars: int = Field(default=5000, ge=1)
+    max_chars: int = Field(default=2000, ge=1)
     """Longest text taken, in characters; what is beyond the model's 512 tokens is judged in parts."""
 
-    max_request_chars: int = Field(default=100_000, ge=1)
+    max_request_chars: int = Field(default=50_000, ge=1)
     """Characters of all texts of one request together."""
 
     cache_ttl_s: int = Field(default=3600, ge=0)

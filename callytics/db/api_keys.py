@@ -35,7 +35,7 @@ class ApiKeys:
                 name=name,
                 hint=hint,
                 digest=digest,
-                expires_at=func.clock_timestamp() + good_for if good_for else None,
+                expires_at=None if good_for is None else func.clock_timestamp() + good_for,
             )
         )
         self._session.flush()

@@ -438,7 +438,7 @@ class SentimentRequest(Base):
     """Of the model that is to judge."""
     texts: Mapped[list[Any]]
     size: Mapped[int]
-    """How many they are."""
+    """What they cost the model, in texts of usual length."""
     status: Mapped[StageStatus]
     attempt: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None]

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from callytics.db.changes import CHANGES
 
-PART_APART = timedelta(seconds=0.1)
-"""A request's parts queue up so far behind one another: about what the model takes for each."""
+PART_APART = timedelta(seconds=0.5)
+"""A request's parts queue up so far behind one another: about what two cores take for each."""
 
 HINT_GOOD_FOR = timedelta(seconds=1)
 """A worker that was told of a text so lately takes whatever waits by then."""
@@ -27,9 +27,9 @@ _ADD = text("""
     WITH added AS (
         INSERT INTO sentiment_requests
             (id, part, variant, texts, size, status, attempt, due_at, deadline_at)
-        SELECT :id, part - 1, :variant, texts, jsonb_array_length(texts), 'queued', 0,
+        SELECT :id, part - 1, :variant, given.said -> 'texts', (given.said -> 'size')::int, 'queued', 0,
                clock_timestamp() + (part - 1) * CAST(:apart AS interval), clock_timestamp() + :left
-        FROM jsonb_array_elements(:parts) WITH ORDINALITY AS given (texts, part)
+        FROM jsonb_array_elements(:parts) WITH ORDINALITY AS given (said, part)
     )
     SELECT NOT EXISTS (
         SELECT FROM sentiment_requests
@@ -55,17 +55,17 @@ _CLAIM = text("""
         lease_until = clock_timestamp() + CAST(:lease AS interval)
     FROM counted
     WHERE request.id = counted.id AND request.part = counted.part
-      AND (counted.so_far <= :most OR counted.so_far = counted.size)
-    RETURNING request.id, request.part, request.attempt, request.texts,
+      AND (counted.so_far <= :most OR :idle AND counted.so_far = counted.size)
+    RETURNING request.id, request.part, request.attempt, request.texts, request.size,
               set_config('synchronous_commit', 'off', true)
 """)
 
+# A judgement is as good from an attempt that was thought dead: only its time was over.
 _RECORD = text("""
     UPDATE sentiment_requests AS request SET
         status = 'done', judgements = given.judgements, model = :model, problem = NULL
-    FROM jsonb_to_recordset(:found) AS given (id uuid, part int, attempt int, judgements jsonb)
-    WHERE request.id = given.id AND request.part = given.part
-      AND request.attempt = given.attempt AND request.status = 'running'
+    FROM jsonb_to_recordset(:found) AS given (id uuid, part int, judgements jsonb)
+    WHERE request.id = given.id AND request.part = given.part AND request.status <> 'done'
     RETURNING pg_notify(:channel, CAST(request.id AS text)),
               set_config('synchronous_commit', 'off', true)
 """).bindparams(bindparam("found", type_=JSONB), bindparam("model", type_=JSONB))
@@ -84,7 +84,8 @@ _TAKE = text("""
 """)
 
 _MOVE = text("""
-    UPDATE sentiment_requests SET variant = :variant WHERE id = :id AND status = 'queued'
+    UPDATE sentiment_requests SET variant = :variant, status = 'queued'
+    WHERE id = :id AND (status = 'queued' OR status = 'running' AND lease_until < clock_timestamp())
 """)
 
 _FORGET = text("DELETE FROM sentiment_requests WHERE deadline_at < clock_timestamp() - :age")
@@ -98,6 +99,16 @@ class Part:
     part: int
     attempt: int
     texts: Sequence[str]
+    size: int
+    """What they cost the model (`Costed`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Costed:
+    """Texts that go to the model in one run, and what they cost it, in texts of usual length."""
+
+    texts: Sequence[str]
+    size: int
 
 
 class SentimentRequests:
@@ -107,7 +118,7 @@ class SentimentRequests:
     def add(
         self,
         request_id: UUID,
-        parts: Sequence[Sequence[str]],
+        parts: Sequence[Costed],
         *,
         variant: str,
         left: timedelta,
@@ -122,7 +133,7 @@ class SentimentRequests:
                 _ADD,
                 {
                     "id": request_id,
-                    "parts": [list(part) for part in parts],
+                    "parts": [{"texts": [*part.texts], "size": part.size} for part in parts],
                     "variant": variant,
                     "left": left,
                     "apart": PART_APART,
@@ -136,9 +147,10 @@ class SentimentRequests:
     def claim(
         self, *, variant: str, worker: str, idle: bool, most: int, tries: int, lease: timedelta
     ) -> list[Part]:
-        """Parts of about `most` texts, of whoever waits longest; one part at least, if any waits.
+        """Parts of the size `most` at most, of whoever waits longest.
 
-        `idle`: `worker` has nothing in hand, so what it left running belongs to a child that died.
+        `idle`: `worker` has nothing in hand. What it left running belongs to a child that died then, and it
+        takes one part at least, however large.
         """
         rows = self._session.execute(
             _CLAIM,
@@ -152,14 +164,14 @@ class SentimentRequests:
             },
         )
         return [
-            Part(id=row.id, part=row.part, attempt=row.attempt, texts=row.texts) for row in rows
+            Part(id=row.id, part=row.part, attempt=row.attempt, texts=row.texts, size=row.size)
+            for row in rows
         ]
 
     def record(self, judged: Sequence[tuple[Part, Sequence[Any]]], model: dict[str, Any]) -> None:
-        """Store what `model` said, where the attempt is still the latest."""
+        """Store what `model` said."""
         found = [
-            {"id": str(part.id), "part": part.part, "attempt": part.attempt, "judgements": said}
-            for part, said in judged
+            {"id": str(part.id), "part": part.part, "judgements": said} for part, said in judged
         ]
         self._session.execute(_RECORD, {"found": found, "model": model, "channel": CHANGES})
 
@@ -184,7 +196,7 @@ class SentimentRequests:
         return self._session.execute(_TAKE, {"id": request_id, "anyway": anyway}).all()
 
     def move(self, request_id: UUID, variant: str) -> None:
-        """Give to another variant what none has begun."""
+        """Give to another variant what nobody does."""
         self._session.execute(_MOVE, {"id": request_id, "variant": variant})
 
     def forget(self, age: timedelta) -> None:

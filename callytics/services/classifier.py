@@ -75,9 +75,12 @@ class Classifier:
             return batch
         least = min(self._settings.min_batch, self._expected)
         give_up = monotonic() + self._settings.batch_wait_s
-        while (texts := _size(batch)) < least and (left_s := give_up - monotonic()) > 0:
+        while _texts(batch) < least and (left_s := give_up - monotonic()) > 0:
+            room = self._settings.max_batch - sum(part.size for part in batch)
+            if room <= 0:
+                break
             sleep(min(LOOK_S, left_s))
-            batch += self._claim(self._settings.max_batch - texts, idle=False)
+            batch += self._claim(room, idle=False)
         return batch
 
     def _claim(self, most: int, *, idle: bool) -> list[Part]:
@@ -122,7 +125,7 @@ class Classifier:
             SentimentRequests(session).fail(part, problem.as_problem(), tries=self._settings.tries)
 
 
-def _size(batch: Sequence[Part]) -> int:
+def _texts(batch: Sequence[Part]) -> int:
     return sum(len(part.texts) for part in batch)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.engine import statement_by_statement
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.routes import book_of
-from callytics.db.sentiment_requests import SentimentRequests
+from callytics.db.sentiment_requests import Costed, SentimentRequests
 from callytics.domain import sentiment_words
 from callytics.domain.routes import ALONE, FIRST, MODEL_OF, Lane, assign
 from callytics.domain.stages import Queue, StageStatus
@@ -33,6 +33,11 @@ from callytics.settings import SentimentSettings
 
 MOST_NAMED = 100
 """So many faulty texts of a request are named; that there are more is told by their number."""
+
+
+USUAL_CHARS = 64
+"""A text of up to so many characters costs the model one unit, of twice as many two: what goes to it at
+once takes about as long whether it is many short texts or one long."""
 
 
 class Source(StrEnum):
@@ -171,9 +176,8 @@ class Sentiments:
             if missing and not models:
                 inquiry.reasons.add(Reason.MODEL_NOT_READY)
             elif missing:
-                size = self._settings.max_batch
-                parts = [missing[at : at + size] for at in range(0, len(missing), size)]
-                inquiry.waiting = dict(enumerate(parts))
+                parts = list(_parts(missing, self._settings.max_batch))
+                inquiry.waiting = {number: part.texts for number, part in enumerate(parts)}
                 untold = SentimentRequests(session).add(
                     request_id, parts, variant=inquiry.variant, left=timedelta(seconds=left_s)
                 )
@@ -245,6 +249,21 @@ class Sentiments:
             )
         if not self._cache.connected and self._settings.cache_ttl_s:
             inquiry.reasons.add(Reason.CACHE_UNAVAILABLE)
+
+
+def _parts(texts: Iterable[str], most: int) -> Iterator[Costed]:
+    """`texts` in parts of the size `most` at most, but for a text that is longer by itself."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        cost = -(-len(text) // USUAL_CHARS)
+        if part and size + cost > most:
+            yield Costed(texts=part, size=size)
+            part, size = [], 0
+        part.append(text)
+        size += cost
+    if part:
+        yield Costed(texts=part, size=size)
 
 
 def _cleaned(texts: Sequence[str], settings: SentimentSettings) -> Sequence[str]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import unit_of_work
 from callytics.db.models import SentimentRequest
-from callytics.db.sentiment_requests import SentimentRequests
+from callytics.db.sentiment_requests import Costed, SentimentRequests
 from callytics.domain.stages import StageStatus
 from callytics.services.classifier import Classifier
 from callytics.settings import SentimentSettings
@@ -21,10 +21,14 @@ Sessions = sessionmaker[Session]
 MINUTE = timedelta(minutes=1)
 
 
+def costed(*parts: Sequence[str]) -> list[Costed]:
+    return [Costed(texts=part, size=len(part)) for part in parts]
+
+
 def ask(sessions: Sessions, *parts: Sequence[str], left: timedelta = MINUTE) -> UUID:
     request_id = uuid4()
     with unit_of_work(sessions) as session:
-        SentimentRequests(session).add(request_id, parts, variant="v1", left=left)
+        SentimentRequests(session).add(request_id, costed(*parts), variant="v1", left=left)
     return request_id
 
 
@@ -140,7 +144,23 @@ def test_what_a_dead_worker_left_another_takes_when_its_time_is_over(
     assert answers(sessions, asked) == {0: "done"}
 
 
-def test_a_twin_that_was_thought_dead_records_nothing(
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_batch_that_takes_longer_than_its_lease_is_answered(
+    sessions: Sessions, workers: int
+) -> None:
+    """Two workers must not take it from each other for ever."""
+    asked = ask(sessions, ["느림 1.5"])
+    with ThreadPoolExecutor(workers) as pool:
+        judging = [
+            pool.submit(classifier(sessions, ScriptedSentiment(), worker=f"w{number}", timeout_s=3))
+            for number in range(workers)
+        ]
+        for one in judging:
+            one.result()
+    assert answers(sessions, asked) == {0: "done"}
+
+
+def test_what_was_judged_by_a_twin_meanwhile_stays(
     sessions: Sessions, model: ScriptedSentiment
 ) -> None:
     asked = ask(sessions, ["감사"])
@@ -208,13 +228,13 @@ def test_the_stage_of_a_call_gets_its_turn(sessions: Sessions, model: ScriptedSe
 def test_a_worker_is_told_of_texts_unless_it_was_a_moment_ago(sessions: Sessions) -> None:
     with unit_of_work(sessions) as session:
         requests = SentimentRequests(session)
-        assert requests.add(uuid4(), [["a"]], variant="v1", left=MINUTE)
-        assert not requests.add(uuid4(), [["b"]], variant="v1", left=MINUTE)
-        assert requests.add(uuid4(), [["c"]], variant="v2", left=MINUTE)
+        assert requests.add(uuid4(), costed(["a"]), variant="v1", left=MINUTE)
+        assert not requests.add(uuid4(), costed(["b"]), variant="v1", left=MINUTE)
+        assert requests.add(uuid4(), costed(["c"]), variant="v2", left=MINUTE)
         session.execute(update(SentimentRequest).values(created_at=func.now() - MINUTE))
-        assert requests.add(uuid4(), [["d"]], variant="v1", left=MINUTE)
+        assert requests.add(uuid4(), costed(["d"]), variant="v1", left=MINUTE)
         session.execute(update(SentimentRequest).values(status=StageStatus.RUNNING, attempt=1))
-        assert requests.add(uuid4(), [["e"]], variant="v1", left=MINUTE)
+        assert requests.add(uuid4(), costed(["e"]), variant="v1", left=MINUTE)
 
 
 def test_what_nobody_took_is_forgotten(sessions: Sessions, model: ScriptedSentiment) -> None:

@@ -22,6 +22,9 @@ from callytics.domain.text_cleaning import clean, visible
         ("\u1112\u200d\u1161", "하"),
         ("a\0b\x1b[31mc", "ab[31mc"),
         ("half \ud83d", "half"),
+        ("<img alt=\"a > b\" src='x>y'>좋아요", "좋아요"),
+        ("<![CDATA[x]]> 네 <?php ?>", "네"),
+        ("별로 <!-- 끝이 없는 말", "별로"),
         ("👍🏽 최고", "👍🏽 최고"),
     ],
 )
@@ -60,3 +63,9 @@ def test_without_markup_in_sight_it_is_cleaned_once_and_for_all(text: str) -> No
     cleaned = visible(text)
     assert visible(cleaned) == cleaned
     assert unicodedata.is_normalized("NFC", cleaned)
+
+
+@pytest.mark.parametrize("piece", ["<a ", "<a b='", "</", "<!--", "<script>", "&#"])
+def test_a_megabyte_of_broken_markup_comes_to_an_end(piece: str) -> None:
+    """In time that grows with its square it would not, within the time that a test has."""
+    assert "감사" in clean("감사" + piece * (2**20 // len(piece)))
