@@ -102,7 +102,10 @@ def _switch(queue: Queue, wanted: Route, *, note: str | None, force: bool, as_js
 
 
 def rollback(task: Task, *, force: Force = False, as_json: Json = False) -> None:
-    """Share the work of a task as before the latest change."""
+    """Take back the latest change of how a task is shared.
+
+    A second rollback takes back the change before it, not the first rollback.
+    """
     from callytics.db.engine import unit_of_work
     from callytics.services import routes
 
