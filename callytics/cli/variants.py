@@ -79,14 +79,14 @@ def use(
 
 
 def _route(weights: Sequence[str], shadow: str | None) -> Route:
-    shares: dict[str, int] = {}
+    shares: dict[str, str] = {}
     for text in weights:
         name, _, weight = text.partition("=")
         if not weight.isdecimal() or name in shares:
             raise typer.BadParameter(f"{text!r}: write each variant once, as v1=90.")
-        shares[name] = int(weight)
+        shares[name] = weight
     try:
-        return Route(weights=shares, shadow=shadow)
+        return Route(weights={name: int(weight) for name, weight in shares.items()}, shadow=shadow)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.") from error
 
