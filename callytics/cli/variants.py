@@ -79,14 +79,14 @@ def use(
 
 
 def _route(weights: Sequence[str], shadow: str | None) -> Route:
-    shares: dict[str, int] = {}
+    shares: dict[str, str] = {}
     for text in weights:
         name, _, weight = text.partition("=")
         if not weight.isdecimal() or name in shares:
             raise typer.BadParameter(f"{text!r}: write each variant once, as v1=90.")
-        shares[name] = int(weight)
+        shares[name] = weight
     try:
-        return Route(weights=shares, shadow=shadow)
+        return Route(weights={name: int(weight) for name, weight in shares.items()}, shadow=shadow)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.") from error
 
@@ -102,7 +102,10 @@ def _switch(queue: Queue, wanted: Route, *, note: str | None, force: bool, as_js
 
 
 def rollback(task: Task, *, force: Force = False, as_json: Json = False) -> None:
-    """Share the work of a task as before the latest change."""
+    """Take back the latest change of how a task is shared.
+
+    A second rollback takes back the change before it, not the first rollback.
+    """
     from callytics.db.engine import unit_of_work
     from callytics.services import routes
 

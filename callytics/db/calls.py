@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.base import ExecutableOption
 
 from callytics.db.changes import CHANGES, announce
-from callytics.db.models import AnalysisItem, Call, CallTurn
+from callytics.db.models import AnalysisItem, Call, CallTurn, Job, ShadowRun
 from callytics.domain.job import FINISHED, JobStatus, Priority
 from callytics.domain.stages import Stage
 from callytics.errors import CallNotFoundError
@@ -120,7 +120,9 @@ class Calls:
         return {call.id: call for call in found}
 
     def delete(self, call_id: UUID) -> None:
-        """Delete the row and all that hangs on it."""
+        """Delete the row and all that hangs on it, the jobs of its shadows too."""
+        shadows = select(ShadowRun.id).where(ShadowRun.call_id == call_id)
+        self._session.execute(delete(Job).where(Job.id.in_(shadows)))
         self._session.execute(delete(Call).where(Call.id == call_id))
         announce(self._session, call_id)
 

@@ -358,6 +358,8 @@ class ModelRoute(Base):
     """Variant -> weight."""
     shadow: Mapped[str | None] = mapped_column(String(32))
     note: Mapped[str | None]
+    undoes: Mapped[int | None] = mapped_column(ForeignKey("model_routes.id"))
+    """The change that this row takes back; None: it is a change itself."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
     __table_args__ = (Index("ix_model_routes_queue", "queue", text("id DESC")),)

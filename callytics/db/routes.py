@@ -71,13 +71,28 @@ class ModelRoutes:
         newest = select(func.max(ModelRoute.id)).group_by(ModelRoute.queue)
         return self._session.scalars(select(ModelRoute).where(ModelRoute.id.in_(newest))).all()
 
-    def latest(self, queue: Queue, count: int) -> Sequence[ModelRoute]:
-        """Up to `count` rows, the one that counts first."""
-        query = select(ModelRoute).where(ModelRoute.queue == queue)
+    def changes(self, queue: Queue, count: int) -> Sequence[ModelRoute]:
+        """Up to `count` changes that none took back, the one that counts first."""
+        undone = select(ModelRoute.undoes).where(ModelRoute.undoes.is_not(None))
+        query = select(ModelRoute).where(
+            ModelRoute.queue == queue, ModelRoute.undoes.is_(None), ModelRoute.id.not_in(undone)
+        )
         return self._session.scalars(query.order_by(ModelRoute.id.desc()).limit(count)).all()
 
-    def add(self, queue: Queue, route: Route, note: str | None) -> None:
+    def counting(self, queue: Queue) -> Route | None:
+        """The newest row's; None where there is none."""
+        query = select(ModelRoute).where(ModelRoute.queue == queue)
+        row = self._session.scalar(query.order_by(ModelRoute.id.desc()).limit(1))
+        return route_of(row) if row else None
+
+    def add(self, queue: Queue, route: Route, note: str | None, undoes: int | None = None) -> None:
         self._session.add(
-            ModelRoute(queue=queue, weights=dict(route.weights), shadow=route.shadow, note=note)
+            ModelRoute(
+                queue=queue,
+                weights=dict(route.weights),
+                shadow=route.shadow,
+                note=note,
+                undoes=undoes,
+            )
         )
         self._session.flush()

@@ -38,6 +38,8 @@ SHADOWS: Mapping[Stage, JobKind] = {
 }
 """The stages that a shadow can repeat."""
 
+SHADOWED: Mapping[JobKind, Stage] = {kind: stage for stage, kind in SHADOWS.items()}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobSpec:

@@ -23,6 +23,9 @@ MODEL_OF: Mapping[Queue, str] = {
 }
 """The queues whose work has a model, and what that is called in the settings."""
 
+MAX_WEIGHT = 1_000_000
+"""Weights are computed with as floats, and nobody shares work more finely."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
@@ -72,7 +75,7 @@ def alone() -> Mapping[str, int]:
 class Route:
     """How the work of a queue is shared among variants, and the one that repeats what they did unseen.
 
-    Weights are relative; at least one is above zero.
+    Weights are relative, whole numbers up to MAX_WEIGHT; at least one is above zero.
     """
 
     weights: Mapping[str, int] = field(default_factory=alone)
@@ -83,8 +86,8 @@ class Route:
         for name in [*self.weights, *([self.shadow] if self.shadow is not None else [])]:
             if not is_variant_name(name):
                 raise ValueError(f"`{name}` is no name of a variant, such as v2")
-        if any(weight < 0 for weight in self.weights.values()):
-            raise ValueError("a weight is 0 or more")
+        if any(not 0 <= weight <= MAX_WEIGHT for weight in self.weights.values()):
+            raise ValueError(f"a weight is 0 to {MAX_WEIGHT:,}")
         if not self.variants:
             raise ValueError("at least one weight must be above 0")
 

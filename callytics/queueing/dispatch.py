@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.engine import unit_of_work
 from callytics.db.routes import variant_for
 from callytics.domain.job import Priority
-from callytics.domain.jobs import SHADOWS
+from callytics.domain.jobs import SHADOWED
 from callytics.domain.routes import Lane
 from callytics.domain.stages import Stage
 from callytics.queueing.queues import (
@@ -38,31 +38,35 @@ CLASSIFY_EXPIRES_S = 30.0
 
 def signature(app: Celery, hint: Hint, stage: Stage) -> Signature:
     name = STAGE_TASK[stage]
-    limit_s = hint.time_limit_s(stage)
     return app.signature(
         name.value,
         kwargs={"call_id": str(hint.call_id)},
         immutable=True,
         queue=str(hint.lane(stage)),
         priority=MESSAGE_PRIORITY[hint.priority],
-        soft_time_limit=limit_s,
-        time_limit=limit_s + HARD_LIMIT_GRACE_S,
+        **_limits(hint.time_limit_s(stage)),
     )
 
 
-def job_signature(app: Celery, hint: JobHint) -> Signature:
-    """No time limits: most jobs run in threads, which know none; what they wait for has its own.
+def _limits(limit_s: float | None) -> dict[str, float]:
+    if limit_s is None:
+        return {}
+    return {"soft_time_limit": limit_s, "time_limit": limit_s + HARD_LIMIT_GRACE_S}
 
-    Shadow runs go behind everything else.
+
+def job_signature(app: Celery, hint: JobHint) -> Signature:
+    """Shadow runs have the limits of their stage and go behind everything else.
+
+    Other jobs have none: most run in threads, which know none; what they wait for has its own.
     """
     name = JOB_TASK[hint.kind]
-    shadow = hint.kind in SHADOWS.values()
     return app.signature(
         name.value,
         kwargs={"job_id": str(hint.job_id)},
         immutable=True,
         queue=str(hint.lane),
-        priority=SHADOW_PRIORITY if shadow else MESSAGE_PRIORITY[hint.priority],
+        priority=SHADOW_PRIORITY if hint.kind in SHADOWED else MESSAGE_PRIORITY[hint.priority],
+        **_limits(hint.time_limit_s),
     )
 
 

@@ -29,7 +29,9 @@ LEAST = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VariantFigures:
-    """One variant. Seconds are a run's; `per_audio_s` where the length of the audio is known."""
+    """One variant. A run is one attempt; its seconds, if it was done, `per_audio_s` where the length of the
+    audio is known.
+    """
 
     variant: str
     runs: int
@@ -78,7 +80,7 @@ def compare(
         for variant in (first, second)
     ]
     figures = [_figures(*one) for one in zip((first, second), runs, strict=True)]
-    times = [_times(found) for found in runs]
+    times = _times(runs)
     enough = all(len(found) >= LEAST for found in times)
     shares = [one.failures for one in figures]
     stage = next((spec.stage for spec in PIPELINE if spec.queue is queue), None)
@@ -97,9 +99,7 @@ def compare(
 
 def _figures(variant: str, runs: Sequence[EndedRun]) -> VariantFigures:
     codes = Counter(run.code for run in runs if run.code is not None)
-    done = [run for run in runs if run.code is None]
-    seconds = [run.seconds for run in done]
-    rates = [run.seconds / run.audio_s for run in done if run.audio_s]
+    seconds, rates = _seconds(runs), _rates(runs)
     return VariantFigures(
         variant=variant,
         runs=len(runs),
@@ -118,12 +118,25 @@ def _estimate(
     return statistics.bootstrap(values, figure) if values else None
 
 
-def _times(runs: Sequence[EndedRun]) -> Sequence[float]:
-    """Seconds of what was done, for each second of audio where every run's length is known."""
-    done = [run for run in runs if run.code is None]
-    if all(run.audio_s for run in done):
-        return [run.seconds / run.audio_s for run in done if run.audio_s]
-    return [run.seconds for run in done]
+def _times(sides: Sequence[Sequence[EndedRun]]) -> Sequence[Sequence[float]]:
+    """Seconds of what was done, in one unit: for each second of audio where enough of both know it."""
+    rates = [_rates(runs) for runs in sides]
+    if all(len(found) >= LEAST for found in rates):
+        return rates
+    return [_seconds(runs) for runs in sides]
+
+
+def _seconds(runs: Sequence[EndedRun]) -> Sequence[float]:
+    return [run.seconds for run in runs if run.code is None and run.seconds is not None]
+
+
+def _rates(runs: Sequence[EndedRun]) -> Sequence[float]:
+    """Of each second of audio, where its length is known."""
+    return [
+        run.seconds / run.audio_s
+        for run in runs
+        if run.code is None and run.seconds and run.audio_s
+    ]
 
 
 # --- agreement -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from structlog.typing import FilteringBoundLogger as BoundLogger
@@ -17,7 +18,12 @@ from callytics.db.jobs import Jobs
 from callytics.db.models import Job
 from callytics.domain.jobs import JOBS, JobKind
 from callytics.domain.stages import StageStatus
-from callytics.errors import CallyticsError, RetryableStageError, StageAbandonedError
+from callytics.errors import (
+    CallyticsError,
+    RetryableStageError,
+    StageAbandonedError,
+    StageTimeoutError,
+)
 from callytics.logs import where
 from callytics.services.endings import follow_up
 from callytics.services.job_work import End, JobHint, JobWork, NotNow
@@ -58,8 +64,9 @@ def run_job(context: StageContext, kind: JobKind, job_id: UUID) -> Outcome:
     except StageAbandonedError:
         bound.info("job_abandoned", seconds=round(monotonic() - started, 3))
         return Outcome.ABANDONED
-    except CallyticsError as error:
-        return _fail(context, kind, claim.job, error, bound)
+    except (SoftTimeLimitExceeded, CallyticsError) as error:
+        known = error if isinstance(error, CallyticsError) else StageTimeoutError()
+        return _fail(context, kind, claim.job, known, bound)
     except Exception as error:
         # The text of an unforeseen error may quote the conversation: only its type goes on.
         detail = f"The work met an unforeseen {type(error).__name__}; see the worker's log."

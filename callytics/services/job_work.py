@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from callytics.db.models import Job
 from callytics.domain.job import Priority
-from callytics.domain.jobs import JOBS, JobKind
+from callytics.domain.jobs import JOBS, SHADOWED, JobKind
 from callytics.domain.routes import FIRST, Lane
-from callytics.domain.stages import StageStatus
+from callytics.domain.stages import SPECS, StageStatus
 from callytics.errors import CallyticsError
 from callytics.ports import Progress
 
@@ -25,6 +25,8 @@ class JobHint:
     kind: JobKind
     priority: Priority
     variant: str = FIRST
+    duration_s: float | None = None
+    """Of the call whose stage a shadow repeats."""
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -33,6 +35,12 @@ class JobHint:
     @property
     def lane(self) -> Lane:
         return Lane(JOBS[self.kind].queue, self.variant)
+
+    @property
+    def time_limit_s(self) -> float | None:
+        """A shadow's is that of the stage that it repeats; what others wait for has a limit of its own."""
+        stage = SHADOWED.get(self.kind)
+        return SPECS[stage].time_limit(self.duration_s) if stage else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

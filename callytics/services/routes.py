@@ -38,14 +38,28 @@ def switch(
 ) -> Sequence[AnyHint]:
     """Let `route` count from now on, and move what waits for a variant that it gives no weight.
 
+    Where the newest row says the same already none is added, so that a rollback takes back what changed
+    something.
+
     Returns the hints to send after the commit. What runs ends where it runs. Raises InvalidRouteError for
     a variant that neither the settings nor a living worker know and, unless `force`, VariantNotReadyError
     for one that no worker is ready for.
     """
     ModelRoutes(session).lock()
     _check(session, queue, route, models, force=force)
-    ModelRoutes(session).add(queue, route, note)
+    if route != ModelRoutes(session).counting(queue):
+        _set(session, queue, route, note)
+    return _move_all(session)
+
+
+def _set(
+    session: Session, queue: Queue, route: Route, note: str | None, undoes: int | None = None
+) -> None:
+    ModelRoutes(session).add(queue, route, note, undoes)
     log.info("route_set", queue=queue.value, weights=dict(route.weights), shadow=route.shadow)
+
+
+def _move_all(session: Session) -> Sequence[AnyHint]:
     hints: list[AnyHint] = []
     while moved := move(session, CHUNK):
         hints += moved
@@ -55,14 +69,18 @@ def switch(
 def rollback(
     session: Session, queue: Queue, models: ModelsSettings, *, force: bool = False
 ) -> tuple[Route, Sequence[AnyHint]]:
-    """Let the route before the one that counts count again; raises NoEarlierRouteError."""
+    """Take back the newest change that none took back yet: of two in a row the second goes further back.
+
+    Raises NoEarlierRouteError if nothing else counted before that change, and what `switch` raises.
+    """
     ModelRoutes(session).lock()
-    rows = ModelRoutes(session).latest(queue, 2)
-    if not rows:
+    changes = ModelRoutes(session).changes(queue, 2)
+    route = route_of(changes[1]) if len(changes) > 1 else models.of(queue).route
+    if not changes or route == route_of(changes[0]):
         raise NoEarlierRouteError
-    route = route_of(rows[1]) if len(rows) > 1 else models.of(queue).route
-    note = f"rolled back from route {rows[0].id}"
-    return route, switch(session, queue, route, models, note=note, force=force)
+    _check(session, queue, route, models, force=force)
+    _set(session, queue, route, f"rolled back from route {changes[0].id}", changes[0].id)
+    return route, _move_all(session)
 
 
 def _check(

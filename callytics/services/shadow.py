@@ -1,11 +1,12 @@
 """The shadow of a stage: another variant repeats what was done, its result is kept and never shown."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from callytics.db.jobs import Jobs
@@ -13,7 +14,7 @@ from callytics.db.models import Call, Job, ShadowRun
 from callytics.db.routes import route
 from callytics.db.stage_runs import StageRuns
 from callytics.domain.job import Priority
-from callytics.domain.jobs import SHADOWS
+from callytics.domain.jobs import SHADOWED, SHADOWS
 from callytics.domain.serial import from_json, to_json
 from callytics.domain.stages import SPECS, Stage, StageStatus
 from callytics.domain.transcript import Turn
@@ -47,7 +48,16 @@ def add(
         )
     )
     session.flush()
-    return [JobHint.of(job)]
+    return hints_of(session, [job])
+
+
+def hints_of(session: Session, jobs: Collection[Job]) -> Sequence[JobHint]:
+    """What the broker is told of these jobs, with the lengths of the calls that shadows work on."""
+    shadows = [job.id for job in jobs if job.kind in SHADOWED]
+    query = select(ShadowRun.id, Call.duration_s).join(Call, Call.id == ShadowRun.call_id)
+    rows = session.execute(query.where(ShadowRun.id.in_(shadows))) if shadows else ()
+    lengths = {row.id: row.duration_s for row in rows}
+    return [replace(JobHint.of(job), duration_s=lengths.get(job.id)) for job in jobs]
 
 
 def to_kept(value: Any) -> Any:

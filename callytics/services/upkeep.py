@@ -22,7 +22,7 @@ from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage, StageStatus
 from callytics.errors import WorkerLostError
 from callytics.ports import INCOMING, AudioStore
-from callytics.services import job, quick_summary, routes
+from callytics.services import job, quick_summary, routes, shadow
 from callytics.services.endings import follow_up
 from callytics.services.job_work import JobHint
 from callytics.services.stage import AnyHint, close_attempt
@@ -57,7 +57,7 @@ def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequen
         overdue = StageRuns(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
         hints += routes.hints_of(session, overdue)
         overdue_jobs = Jobs(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
-        hints += [JobHint.of(found) for found in overdue_jobs]
+        hints += shadow.hints_of(session, overdue_jobs)
     if lapsed or lapsed_jobs or hints:
         log.info("swept", leases_lapsed=len(lapsed) + len(lapsed_jobs), hints_sent=len(hints))
     return hints
@@ -99,7 +99,7 @@ def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[AnyHint]
     """Queue again what `worker` has in hand and will not finish; the hints to send."""
     with unit_of_work(sessions) as session:
         hints = routes.hints_of(session, StageRuns(session).hand_back(worker))
-        return [*hints, *map(JobHint.of, Jobs(session).hand_back(worker))]
+        return [*hints, *shadow.hints_of(session, Jobs(session).hand_back(worker))]
 
 
 ABANDONED_UPLOAD = timedelta(days=1)

@@ -35,11 +35,15 @@ def upgrade() -> None:
         sa.Column("weights", postgresql.JSONB(none_as_null=True), nullable=False),
         sa.Column("shadow", sa.String(32), nullable=True),
         sa.Column("note", sa.String(), nullable=True),
+        sa.Column("undoes", sa.BigInteger(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             nullable=False,
             server_default=sa.text("clock_timestamp()"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["undoes"], ["model_routes.id"], name=op.f("fk_model_routes_undoes")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_model_routes")),
     )

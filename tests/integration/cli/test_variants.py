@@ -79,6 +79,8 @@ def test_nothing_to_roll_back_to_ends_with_7(run: Run) -> None:
         ("route", "stt", "v1=90", "v1=10"),
         ("route", "stt", "v1=0"),
         ("route", "stt", "v1=-1"),
+        ("route", "stt", f"v1={10**309}"),
+        ("route", "stt", f"v1={'9' * 5000}"),
         ("use", "audio", "v2"),
         ("use", "stt", "V 2"),
         ("compare", "stt", "v1", "v2", "--since", "soon"),

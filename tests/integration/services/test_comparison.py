@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import unit_of_work
 from callytics.db.models import CallTurn, Job, ShadowRun, StageAttempt, StageRun, Summary
-from callytics.domain.jobs import SHADOWS
+from callytics.domain.jobs import SHADOWS, JobKind
 from callytics.domain.stages import SPECS, Queue, Stage, StageStatus
 from callytics.domain.transcript import Role
 from callytics.services.comparison import Comparison, compare
@@ -34,6 +34,7 @@ class Bench:
         shadow: Any = None,
         days_ago: float = 0,
         model: str | None = "m",
+        audio_s: float | None = 10.0,
     ) -> None:
         """A call whose `stage` the variant ended so; with `shadow`, what the other one made of it."""
         call_id = insert_call(self.sessions, [stage])
@@ -41,7 +42,7 @@ class Bench:
         with unit_of_work(self.sessions) as session:
             run = session.get_one(StageRun, (call_id, stage))
             run.status, run.attempt = StageStatus.DONE, 1
-            run.variant, run.audio_s, run.output = variant, 10.0, output
+            run.variant, run.audio_s, run.output = variant, audio_s, output
             run.model = model
             session.add(
                 StageAttempt(
@@ -57,7 +58,7 @@ class Bench:
             )
             self._results(session, call_id, stage, output)
             if shadow is not None:
-                self._shadow(session, call_id, stage, variant, shadow)
+                self._shadow(session, call_id, stage, variant, shadow, audio_s)
 
     def _results(self, session: Session, call_id: Any, stage: Stage, output: Any) -> None:
         if stage in (Stage.PUNCTUATE, Stage.SENTIMENT):
@@ -78,7 +79,15 @@ class Bench:
                 )
             )
 
-    def _shadow(self, session: Session, call_id: Any, stage: Stage, variant: str, out: Any) -> None:
+    def _shadow(
+        self,
+        session: Session,
+        call_id: Any,
+        stage: Stage,
+        variant: str,
+        out: Any,
+        audio_s: float | None,
+    ) -> None:
         other = "v1" if variant == "v2" else "v2"
         job = Job(
             id=uuid4(),
@@ -100,9 +109,43 @@ class Bench:
                 main_attempt=1,
                 main_variant=variant,
                 output=out,
-                audio_s=10.0,
+                audio_s=audio_s,
             )
         )
+
+    def retry(self) -> None:
+        """Each main run and each shadow needed a second attempt, as one of the two failed."""
+        with unit_of_work(self.sessions) as session:
+            for attempt in session.query(StageAttempt).all():
+                session.add(
+                    StageAttempt(
+                        call_id=attempt.call_id,
+                        stage=attempt.stage,
+                        attempt=2,
+                        worker="w",
+                        variant=attempt.variant,
+                        started_at=attempt.started_at,
+                        finished_at=attempt.finished_at,
+                        outcome="model_unavailable",
+                    )
+                )
+            for job in session.query(Job).all():
+                job.attempt = 2
+
+    def quick_summaries(self, variant: str, count: int, *, seconds: float) -> None:
+        with unit_of_work(self.sessions) as session:
+            for _ in range(count):
+                session.add(
+                    Job(
+                        kind=JobKind.QUICK_SUMMARY,
+                        variant=variant,
+                        status=StageStatus.DONE,
+                        attempt=1,
+                        attempt_limit=3,
+                        started_at=func.clock_timestamp() - timedelta(seconds=seconds),
+                        finished_at=func.clock_timestamp(),
+                    )
+                )
 
     def compare(self, stage: Stage) -> Comparison:
         with unit_of_work(self.sessions) as session:
@@ -270,3 +313,49 @@ def test_jobs_of_a_queue_count_as_runs(bench: Bench) -> None:
     assert found.codes["x"].value == 0.5
     assert found.median_s is not None
     assert found.median_s.value == pytest.approx(2, abs=0.1)
+
+
+def test_an_attempt_that_failed_counts_the_same_in_a_shadow(bench: Bench) -> None:
+    for _ in range(25):
+        bench.run(Stage.TRANSCRIBE, "v1", output=said("a"), shadow=said("a"))
+    bench.retry()
+
+    found = bench.compare(Stage.TRANSCRIBE)
+
+    assert [one.runs for one in found.variants] == [50, 50]
+    assert [one.failures.value for one in found.variants if one.failures] == [0.5, 0.5]
+    assert found.variants[1].codes["retried"].value == 0.5
+    assert found.says[1].startswith("No difference in failures")
+
+
+def test_what_was_handed_back_or_moved_is_no_failure_of_a_shadow(bench: Bench) -> None:
+    bench.run(Stage.TRANSCRIBE, "v1", output=said("a"), shadow=said("a"))
+    with unit_of_work(bench.sessions) as session:
+        job = session.query(Job).one()
+        job.attempt, job.attempt_limit = 3, 4
+
+    assert bench.compare(Stage.TRANSCRIBE).variants[1].runs == 1
+
+
+def test_quick_summaries_are_not_compared_with_summaries_of_calls(bench: Bench) -> None:
+    text = {"text": "a", "source": "model"}
+    for _ in range(25):
+        bench.run(Stage.SUMMARIZE, "v1", output=text, shadow=text, audio_s=None)
+    bench.quick_summaries("v1", 40, seconds=0.3)
+
+    found = bench.compare(Stage.SUMMARIZE)
+
+    assert [one.runs for one in found.variants] == [25, 25]
+    assert found.says[0].startswith("No difference in speed")
+
+
+@pytest.mark.parametrize("known", [24, 10, 0])
+def test_both_are_measured_in_one_unit(bench: Bench, known: int) -> None:
+    for number in range(25):
+        bench.run(Stage.TRANSCRIBE, "v1", seconds=2)
+        bench.run(Stage.TRANSCRIBE, "v2", seconds=2, audio_s=10.0 if number < known else None)
+
+    speed = bench.compare(Stage.TRANSCRIBE).speed
+
+    assert speed is not None
+    assert speed.value == pytest.approx(1, abs=0.001)

@@ -73,6 +73,14 @@ class Bench:
         with unit_of_work(self.sessions) as session:
             return routes.switch(session, queue, route, MODELS, force=True)
 
+    def rollback(self) -> Route:
+        with unit_of_work(self.sessions) as session:
+            return routes.rollback(session, Queue.STT, MODELS, force=True)[0]
+
+    def rows(self) -> Sequence[ModelRoute]:
+        with self.sessions() as session:
+            return session.scalars(select(ModelRoute).order_by(ModelRoute.id)).all()
+
     def sweep(self) -> Sequence[AnyHint]:
         return sweep(self.sessions, FAST)
 
@@ -343,22 +351,88 @@ def test_a_variant_without_a_ready_worker_is_refused(sessions: sessionmaker[Sess
 
 
 def test_rolling_back_is_the_route_before_as_a_new_row(bench: Bench) -> None:
-    def rollback() -> Route:
-        with unit_of_work(bench.sessions) as session:
-            return routes.rollback(session, Queue.STT, MODELS, force=True)[0]
-
     with pytest.raises(NoEarlierRouteError):
-        rollback()
+        bench.rollback()
     bench.switch(HALVES)
-    assert rollback() == Route()  # the settings'
+    assert bench.rollback() == Route()  # the settings'
     bench.switch(HALVES)
     bench.switch(SECOND)
-    assert rollback() == HALVES
-    with bench.sessions() as session:
-        rows = session.scalars(select(ModelRoute).order_by(ModelRoute.id)).all()
-    assert [row.weights for row in rows][-1] == HALVES.weights
+    assert bench.rollback() == HALVES
+    rows = bench.rows()
+    assert rows[-1].weights == HALVES.weights
     assert len(rows) == 5
     assert rows[-1].note is not None
+    assert rows[-1].undoes == rows[-2].id
+
+
+def test_what_counts_already_is_no_change_to_roll_back(bench: Bench) -> None:
+    bench.switch(HALVES)
+    bench.switch(SECOND)
+    bench.switch(SECOND)
+
+    assert len(bench.rows()) == 2
+    assert bench.rollback() == HALVES
+
+
+def test_a_second_rollback_goes_further_back_and_not_forth(bench: Bench) -> None:
+    third = Route(weights={"v1": 1, "v2": 2})
+    for route in (HALVES, SECOND, third):
+        bench.switch(route)
+
+    assert [bench.rollback() for _ in range(3)] == [SECOND, HALVES, Route()]
+    with pytest.raises(NoEarlierRouteError):
+        bench.rollback()
+    bench.switch(SECOND)
+    assert bench.rollback() == Route()
+
+
+def test_a_rollback_to_what_counts_is_none(bench: Bench) -> None:
+    bench.switch(Route())  # as the settings say
+
+    with pytest.raises(NoEarlierRouteError):
+        bench.rollback()
+
+
+def test_a_rollback_of_one_queue_leaves_the_others(bench: Bench) -> None:
+    bench.switch(HALVES, Queue.PUNCTUATE)
+    bench.switch(SECOND)
+
+    assert bench.rollback() == Route()
+
+    with bench.sessions() as session:
+        assert book_of(session).look(session)[Queue.PUNCTUATE] == HALVES
+
+
+@pytest.mark.parametrize("other", [SECOND, HALVES])
+def test_two_switches_at_once_leave_a_row_for_each_route(bench: Bench, other: Route) -> None:
+    together = Barrier(2)
+
+    def go(route: Route) -> None:
+        together.wait(5)
+        bench.switch(route)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(go, [SECOND, other]))
+
+    found = [row.weights for row in bench.rows()]
+    assert len(found) == len({str(weights) for weights in found}) == (1 if other == SECOND else 2)
+
+
+def test_two_rollbacks_at_once_take_back_two_changes(bench: Bench) -> None:
+    bench.switch(HALVES)
+    bench.switch(SECOND)
+    together = Barrier(2)
+
+    def back(_number: int) -> Route:
+        together.wait(5)
+        return bench.rollback()
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(back, range(2)))
+
+    assert Route() in found
+    assert HALVES in found
+    assert bench.rows()[-1].weights == Route().weights
 
 
 def test_readiness_asks_for_the_lanes_that_have_weight(

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -25,7 +26,7 @@ from callytics.services.job_work import JobHint
 from callytics.services.shadow import ShadowWork
 from callytics.services.stage import AnyHint, Outcome, StageContext, StageWork, run_stage
 from callytics.services.stages.punctuate import Punctuate
-from callytics.services.upkeep import sweep
+from callytics.services.upkeep import hand_back, sweep
 from callytics.settings import PipelineSettings, Settings
 from tests.support.calls import FakeWork, NoStore, insert_call
 from tests.support.pipeline import Pipeline
@@ -91,6 +92,10 @@ class Bench:
             run = session.scalars(select(ShadowRun)).one()
             return run, run.output, session.get_one(Job, run.id)
 
+    def jobs(self) -> int:
+        with self.sessions() as session:
+            return len(session.scalars(select(Job)).all())
+
     def runs(self) -> int:
         with self.sessions() as session:
             return len(session.scalars(select(ShadowRun)).all())
@@ -153,6 +158,40 @@ def test_its_failure_touches_nothing_but_its_own_row(bench: Bench, transcribed: 
         assert session.get_one(Call, transcribed).status is JobStatus.COMPLETED
 
 
+def test_one_that_takes_too_long_fails_alone(bench: Bench, transcribed: UUID) -> None:
+    def hang(_progress: Progress) -> None:
+        raise SoftTimeLimitExceeded
+
+    bench.shadow_work = ModelWork(Stage.TRANSCRIBE, hang)
+
+    assert bench.run_shadow() is Outcome.RETRY
+
+    _, output, job = bench.row()
+    assert output is None
+    assert (job.problem or {})["code"] == "stage_timed_out"
+    with bench.sessions() as session:
+        assert session.get_one(StageRun, (transcribed, Stage.TRANSCRIBE)).status is StageStatus.DONE
+        assert session.get_one(Call, transcribed).status is JobStatus.COMPLETED
+
+
+def test_its_limit_is_that_of_its_stage_whoever_tells_of_it(
+    bench: Bench, transcribed: UUID
+) -> None:
+    with unit_of_work(bench.sessions) as session:
+        session.get_one(Call, transcribed).duration_s = 100.0
+        session.execute(update(Job).values(hinted_at=None))
+    wanted = SPECS[Stage.TRANSCRIBE].time_limit(100.0)
+
+    (told,) = sweep(bench.sessions, PipelineSettings())
+    with unit_of_work(bench.sessions) as session:
+        session.execute(update(Job).values(status="running", attempt=1, worker="w"))
+    (handed,) = hand_back(bench.sessions, "w")
+
+    assert isinstance(told, JobHint)
+    assert isinstance(handed, JobHint)
+    assert [told.time_limit_s, handed.time_limit_s] == [wanted, wanted]
+
+
 @pytest.mark.parametrize("model", [None, BY_CHANNEL])
 def test_where_no_model_was_asked_there_is_nothing_to_repeat(bench: Bench, model: Any) -> None:
     work = ModelWork(Stage.DIARIZE)
@@ -192,9 +231,8 @@ def test_a_deleted_call_takes_its_shadows_with_it(bench: Bench, transcribed: UUI
         calls.delete(session, session.get_one(Call, transcribed).client_id, transcribed)
 
     assert bench.runs() == 0
-    bench.run_shadow()
-    with bench.sessions() as session:
-        assert session.scalars(select(Job.status)).all() == [StageStatus.CANCELLED]
+    assert bench.jobs() == 0
+    assert bench.run_shadow() is Outcome.NOT_CLAIMED
 
 
 def test_a_call_that_is_deleted_while_its_shadow_computes_leaves_nothing(
@@ -206,9 +244,10 @@ def test_a_call_that_is_deleted_while_its_shadow_computes_leaves_nothing(
         return "too late"
 
     bench.shadow_work = ModelWork(Stage.TRANSCRIBE, delete)
-    bench.run_shadow()
 
+    assert bench.run_shadow() is Outcome.ABANDONED
     assert bench.runs() == 0
+    assert bench.jobs() == 0
 
 
 def test_the_shadow_of_punctuation_sees_the_turns_as_they_were(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callytics.domain.routes import FIRST, Lane, Route, assign, queue_named
+from callytics.domain.routes import FIRST, MAX_WEIGHT, Lane, Route, assign, queue_named
 from callytics.domain.stages import Queue
 
 keys = st.uuids()
@@ -41,6 +41,8 @@ def test_a_task_is_named_by_its_queue_or_its_model() -> None:
         ({}, None),
         ({"v1": 0}, None),
         ({"v1": 1, "v2": -1}, None),
+        ({"v1": 1, "v2": MAX_WEIGHT + 1}, None),
+        ({"v1": 10**309}, None),
         ({"V 1": 1}, None),
         ({"v1": 1}, ""),
     ],
@@ -60,6 +62,11 @@ def test_the_same_key_gets_the_same_variant_and_one_with_weight(
 
     assert weights[chosen] > 0
     assert chosen == assign(Queue.STT, key, dict(reversed(weights.items())))
+
+
+@given(key=keys)
+def test_the_greatest_weight_can_be_assigned(key: UUID) -> None:
+    assert assign(Queue.STT, key, Route(weights={"v2": MAX_WEIGHT}).weights) == "v2"
 
 
 @given(key=keys, weights=weights, more=st.integers(1, 1000), name=st.sampled_from(["v1", "v2"]))
