@@ -312,15 +312,24 @@ _HINTS: Mapping[int, str] = {
 
 def make_client(base_url: str, api_key: str) -> OpenAI:
     """No retries: who asks counts them. No proxy to this very machine. No redirects: a conversation goes
-    to nobody but whom the settings name.
+    to nobody but whom the settings name. No bodies of errors: nobody reads them.
     """
     beyond = urlsplit(base_url).hostname not in LOOPBACK
     return OpenAI(
         base_url=base_url,
         api_key=api_key,
         max_retries=0,
-        http_client=DefaultHttpxClient(trust_env=beyond, follow_redirects=False),
+        http_client=DefaultHttpxClient(
+            trust_env=beyond, follow_redirects=False, event_hooks={"response": [_drop_error_body]}
+        ),
     )
+
+
+def _drop_error_body(response: httpx2.Response) -> None:
+    """The library would read the whole of it, however long that is and takes."""
+    if not response.is_success:
+        cast("httpx2.SyncByteStream", response.stream).close()
+        response.stream = httpx2.ByteStream(b"")
 
 
 def _revision(model: ModelSettings, settings: Settings) -> str:

@@ -179,6 +179,26 @@ def test_a_slow_provider_leaves_the_next_one_its_share_of_the_time(
     assert 0.4 < book.uses[0].seconds < 0.8
 
 
+def test_of_an_error_nothing_is_read_but_its_head(
+    connect: Connect, alpha: ChatServer, book: Book
+) -> None:
+    alpha.drips = True
+    alpha.raw = b"x" * 1000  # which takes 50 s
+    alpha.fails(500)
+    assert complete(connect(model={"retries": 0})).provider == "beta"
+    assert book.outcomes[0] == ("alpha", Outcome.SERVER_ERROR)
+    assert book.uses[0].seconds < 5
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_an_error_whose_body_is_packed_is_one_like_others(
+    connect: Connect, alpha: ChatServer, book: Book, coding: str
+) -> None:
+    alpha.fails(500, Content_Encoding=coding)
+    assert complete(connect(model={"retries": 0})).provider == "beta"
+    assert book.outcomes[0] == ("alpha", Outcome.SERVER_ERROR)
+
+
 def test_all_providers_together_take_no_longer_than_they_may(
     connect: Connect, alpha: ChatServer, beta: ChatServer, book: Book
 ) -> None:
