@@ -169,7 +169,14 @@ class ProviderChain:
                 elif heed_breakers and not member.breaker.admits():
                     problems[name] = "It has kept failing and is left alone for a while."
                 else:
-                    attempt = self._ask(member, request, left_s, left_s / (len(members) - place))
+                    rest = members[place + 1 :]
+                    attempt = self._ask(
+                        member,
+                        request,
+                        left_s=left_s,
+                        share_s=left_s / (1 + len(rest)),
+                        last=all(other.breaker.is_open for other in rest),
+                    )
                     if attempt.outcome is Outcome.OK and attempt.answer is not None:
                         return attempt.answer
                     problems[name] = attempt.problem
@@ -179,8 +186,12 @@ class ProviderChain:
         poor = bool(outcomes) and outcomes <= POOR
         raise (AnswerUnusableError if poor else ModelUnavailableError)(_told(problems))
 
-    def _ask(self, member: Member, request: Request, left_s: float, share_s: float) -> Attempt:
-        """One provider's last word, after as many requests as it may be sent."""
+    def _ask(
+        self, member: Member, request: Request, *, left_s: float, share_s: float, last: bool
+    ) -> Attempt:
+        """One provider's last word, after as many requests as it may be sent. Where it wants more than
+        the usual wait and is not the `last` that can be asked, the next one need not wait for it.
+        """
         provider, begun, number = member.server.provider, monotonic(), 0
         while True:
             number += 1
@@ -188,7 +199,8 @@ class ProviderChain:
             limit_s = provider.limit_s(share_s=share_s - gone_s, left_s=left_s - gone_s)
             attempt = member.server.attempt(request, timeout_s=limit_s)
             self._record(member, attempt)
-            again = attempt.outcome in PASSING and number <= provider.retries
+            patient = last or (attempt.retry_after_s or 0) <= provider.retry_base_s
+            again = attempt.outcome in PASSING and number <= provider.retries and patient
             wait_s = retry_wait_s(
                 number,
                 base_s=provider.retry_base_s,

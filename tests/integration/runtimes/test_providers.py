@@ -233,20 +233,43 @@ def test_what_fails_in_passing_is_asked_again(
     assert [outcome for _, outcome in book.outcomes] == ["server_error", "server_error", "ok"]
 
 
-def test_a_provider_that_names_a_time_is_asked_again_after_it(
+def test_who_is_alone_is_asked_again_after_the_time_that_it_names(
     connect: Connect, alpha: ChatServer, book: Book
 ) -> None:
     alpha.fails(429, times=1, Retry_After="1")
-    assert complete(connect()).provider == "alpha"
+    assert complete(connect("alpha")).provider == "alpha"
     assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("alpha", Outcome.OK)]
+
+
+def test_a_time_is_waited_for_where_all_others_are_left_alone(
+    connect: Connect, alpha: ChatServer, beta: ChatServer, book: Book
+) -> None:
+    book.order = ["beta", "alpha"]
+    beta.fails(401)
+    chain = connect(rest_after=2, rest_s=60)
+    for _ in range(2):
+        complete(chain)
+    book.order, book.uses = ["alpha", "beta"], []
+    alpha.fails(429, times=1, Retry_After="1")
+    assert complete(chain).provider == "alpha"
+    assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("alpha", Outcome.OK)]
+
+
+def test_a_time_is_not_waited_for_where_another_can_be_asked(
+    connect: Connect, alpha: ChatServer, book: Book
+) -> None:
+    alpha.fails(429, times=1, Retry_After="1")
+    assert complete(connect()).provider == "beta"
+    assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("beta", Outcome.OK)]
 
 
 def test_a_time_that_is_too_late_is_not_waited_for(
     connect: Connect, alpha: ChatServer, book: Book
 ) -> None:
     alpha.fails(429, Retry_After="30")
-    assert complete(connect(), timeout_s=10).provider == "beta"
-    assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("beta", Outcome.OK)]
+    with pytest.raises(ModelUnavailableError, match="HTTP 429"):
+        complete(connect("alpha"), timeout_s=10)
+    assert book.outcomes == [("alpha", Outcome.RATE_LIMITED)]
 
 
 @pytest.mark.parametrize(
