@@ -107,9 +107,19 @@ class ProviderChain:
         return members[0].server if members and members[0].server.provider.own else None
 
     def warm_up(self) -> None:
-        """An engine of our own must answer; a hosted provider is not paid for nothing."""
-        if engine := self.engine:
+        """An engine of our own must answer, unless another provider can be asked in its place; a hosted
+        one is not paid for nothing.
+        """
+        engine = self.engine
+        if engine is None:
+            return
+        try:
             engine.warm_up()
+        except ModelUnavailableError as error:
+            if len(self._now()[0]) == 1:
+                raise
+            said = engine.provider
+            log.warning("engine_not_warm", provider=said.name, task=said.task, problem=error.detail)
 
     def named(self, model: str) -> "ProviderChain":
         """The same providers with another model, those of them that serve it.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
+from structlog.testing import capture_logs
 
 from callytics.db.engine import unit_of_work
 from callytics.db.providers import ProviderUsages
@@ -405,14 +406,25 @@ def test_warming_up_asks_an_engine_of_our_own_and_nobody_who_is_paid(
         chain.warm_up()
         assert alpha.asked == beta.asked == []
         assert chain.info.name == "our-name"
-    own = settings_for(
-        {"beta": beta.base_url}, ("embedded", "beta"), model={"server": alpha.base_url}
-    )
+    own = settings_for({}, ("embedded", "beta"), model={"server": alpha.base_url})
     with closing(ProviderChain.load("mlm", own)) as chain:
         alpha.fails(503)
         with pytest.raises(ModelUnavailableError):
             chain.warm_up()
+
+
+def test_an_engine_that_is_down_keeps_nobody_waiting_where_another_can_be_asked(
+    alpha: ChatServer, beta: ChatServer
+) -> None:
+    settings = settings_for(
+        {"beta": beta.base_url}, ("embedded", "beta"), model={"server": alpha.base_url}
+    )
+    with closing(ProviderChain.load("mlm", settings)) as chain, capture_logs() as logged:
+        alpha.fails(503)
+        chain.warm_up()
         assert beta.asked == []
+        assert [entry["event"] for entry in logged] == ["engine_not_warm"]
+        assert complete(chain).provider == "beta"
 
 
 def test_another_model_is_asked_of_those_who_serve_it(
