@@ -1,11 +1,12 @@
 """Chains of providers against real HTTP servers that fail in every way they can."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import create_engine
@@ -15,16 +16,19 @@ from structlog.testing import capture_logs
 from callytics.db.engine import unit_of_work
 from callytics.db.providers import ProviderUsages
 from callytics.domain.providers import Outcome, Use
+from callytics.domain.routes import Lane
+from callytics.domain.stages import Queue
 from callytics.embedded.process import free_port
 from callytics.errors import AnswerUnusableError, ConfigurationError, ModelUnavailableError
 from callytics.logs import configure
 from callytics.ports import ChatAnswer
 from callytics.services import providers
 from callytics.services.providers import ProviderRows
-from callytics.settings import Settings
+from callytics.settings import Settings, get_settings
 from tests.support.chat_server import ChatServer, chat_server
 from tests.support.waiting import wait_until
 from workers.runtimes.providers import ProviderChain
+from workers.works import Works
 
 SAID = "안녕하세요, 박준호입니다."
 HELLO = [{"role": "user", "content": SAID}]
@@ -528,6 +532,33 @@ def test_a_choice_is_kept_and_dropped_again(
     with unit_of_work(sessions) as session:
         providers.unchoose(session, "mlm", settings)
     assert ProviderRows(sessions).chosen("mlm") is None
+
+
+@pytest.mark.parametrize(
+    ("variant", "provider"), [("v1", "beta"), ("v2", "embedded"), ("v3", "alpha"), ("v4", "beta")]
+)
+def test_what_is_chosen_is_not_for_a_variant_with_a_server_or_an_order_of_its_own(
+    sessions: sessionmaker[Session],
+    servers: Mapping[str, ChatServer],
+    monkeypatch: pytest.MonkeyPatch,
+    variant: str,
+    provider: str,
+) -> None:
+    for name, server in servers.items():
+        monkeypatch.setenv(f"CALLYTICS_PROVIDERS__{name.upper()}__BASE_URL", server.base_url)
+    variants = {
+        "v2": {"server": servers["alpha"].base_url},
+        "v3": {"providers": ["alpha"]},
+        "v4": {"retries": 0},
+    }
+    monkeypatch.setenv("CALLYTICS_MODELS__ANALYSE__VARIANTS", json.dumps(variants))
+    get_settings.cache_clear()
+    settings = get_settings()
+    with unit_of_work(sessions) as session:
+        providers.choose(session, "mlm", ["beta"], settings)
+    works = Works(settings.serving([Lane(Queue.MLM, variant)]))
+    with closing(cast("ProviderChain", works.load("analyse", sessions))) as chain:
+        assert complete(chain).provider == provider
 
 
 @pytest.mark.parametrize("name", ["openai", "runpod", "embedded", "nobody"])
