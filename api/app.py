@@ -1,6 +1,7 @@
 """The application: routers, errors, the frame around every request."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -23,6 +24,7 @@ from api.routers import (
     synchronous,
 )
 from callytics import __version__
+from callytics.errors import ConfigurationError
 from callytics.logs import configure
 from callytics.settings import get_settings
 
@@ -40,8 +42,13 @@ RESOURCES = (
 
 
 def create_app() -> FastAPI:
-    """For `uvicorn --factory api.app:create_app`: the application of this process's settings."""
-    settings = get_settings()
+    """For `uvicorn --factory api.app:create_app`: the application of this process's settings. Ends the
+    process with a sentence where one of them is wrong.
+    """
+    try:
+        settings = get_settings()
+    except ConfigurationError as error:
+        sys.exit(error.detail)
     configure(settings)
     return make_app(make_context(settings))
 

@@ -1,3 +1,11 @@
-from beat.app import main
+"""`python -m beat`: the beat process."""
 
-main()
+import sys
+
+from beat.app import main
+from callytics.errors import ConfigurationError
+
+try:
+    main()
+except ConfigurationError as error:
+    sys.exit(error.detail)

@@ -30,6 +30,7 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from callytics.domain.routes import FIRST, MODEL_OF, Lane, Route, alone, is_variant_name
@@ -49,7 +50,9 @@ def _split(value: Any) -> Any:
 
 
 class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
 
 class ApiSettings(_Block):
@@ -650,6 +653,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         use_attribute_docstrings=True,
+        hide_input_in_errors=True,
     )
 
     preset: Literal["offline", "production"] = "offline"
@@ -792,5 +796,19 @@ def read_stack_file(state_dir: Path) -> dict[str, Any]:
 
 @cache
 def get_settings() -> Settings:
-    """This process's settings."""
-    return Settings()
+    """This process's settings; raises ConfigurationError that says which are wrong, never how they read."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problem = _reasons(error)
+    except SettingsError as error:  # what should be JSON is none
+        problem = str(error)
+    raise ConfigurationError(f"Wrong settings: {problem}.")
+
+
+def _reasons(error: ValidationError) -> str:
+    """Names and reasons without the values: one of them may be a secret."""
+    return "; ".join(
+        f"CALLYTICS_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    )

@@ -83,13 +83,23 @@ class Works:
     def load(self, name: str, sessions: sessionmaker[Session]) -> Model:
         if name == Stage.PREPROCESS:
             return self._preparer()
-        return load(name, self._settings, ProviderRows(sessions))
+        rows = ProviderRows(sessions, heeds_choice=not self._answered_apart(name))
+        return load(name, self._settings, rows)
 
     def make(self, stage: Stage, model: Model | None) -> StageWork:
         return self._makers[stage](model)
 
     def make_job(self, kind: JobKind, models: Mapping[str, Model]) -> JobWork:
         return self._job_makers[kind](models)
+
+    def _answered_apart(self, name: str) -> bool:
+        """Whether this worker's variant has a server or an order that is not the first one's."""
+        first, own = (
+            getattr(models, name, None) for models in (get_settings().models, self._settings.models)
+        )
+        if first is None or own is None:
+            return False
+        return bool((own.server, own.providers) != (first.server, first.providers))
 
     def _of_this_variant(self) -> Mapping[str, ModelSettings]:
         """What this worker's variant takes where a batch was closed with the first one's model."""

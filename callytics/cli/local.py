@@ -11,7 +11,6 @@ from uuid import UUID
 from callytics.cli.problems import CommandError, ExitCode
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session, sessionmaker
 
@@ -20,14 +19,13 @@ if TYPE_CHECKING:
 
 def settings() -> "Settings":
     """The settings of the running stack, or of the environment."""
-    from pydantic import ValidationError
-
+    from callytics.errors import ConfigurationError
     from callytics.settings import get_settings
 
     try:
         return get_settings()
-    except ValidationError as error:
-        raise CommandError(_wrong_settings(error)) from error
+    except ConfigurationError as error:
+        raise CommandError(error.detail) from error
 
 
 def fresh_settings() -> "Settings":
@@ -36,15 +34,6 @@ def fresh_settings() -> "Settings":
 
     get_settings.cache_clear()
     return settings()
-
-
-def _wrong_settings(error: "ValidationError") -> str:
-    """Names and reasons, never the values: one of them may be a secret."""
-    reasons = (
-        f"CALLYTICS_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
-        for fault in error.errors(include_input=False, include_url=False, include_context=False)
-    )
-    return f"Wrong settings: {'; '.join(reasons)}."
 
 
 @contextmanager

@@ -198,14 +198,18 @@ def order_now(session: Session, task: str, settings: Settings) -> Sequence[str]:
 class ProviderRows:
     """The ProviderBook in the database."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, sessions: sessionmaker[Session], *, heeds_choice: bool = True) -> None:
+        """`heeds_choice`: else requests are counted, and the settings say who answers."""
         self._sessions = sessions
+        self._heeds_choice = heeds_choice
         self._lock = Lock()
         self._look_at = 0.0
         self._chosen: Mapping[str, Sequence[str]] = {}
 
     def chosen(self, task: str) -> Sequence[str] | None:
         """As it stood a second ago at most; while the database is away, as it was last known."""
+        if not self._heeds_choice:
+            return None
         with self._lock:
             if monotonic() >= self._look_at:
                 self._look()

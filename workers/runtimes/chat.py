@@ -34,6 +34,9 @@ from callytics.settings import ModelSettings, Settings
 
 LIST_TIMEOUT_S = 10.0
 LARGEST_ANSWER_BYTES = 8 * 2**20
+LARGEST_COUNT = 10**8
+"""Of tokens: more than any context, and few enough that those of a row added up fit an integer."""
+
 UNPINNED = "unpinned"
 
 _THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
@@ -84,8 +87,8 @@ class _Details(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
 
 
@@ -250,9 +253,9 @@ class OpenAiChat:
             provider=self.provider.name,
             model=self.info.name,
             revision=self._revision_of(completion.model),
-            prompt_tokens=usage.prompt_tokens,
-            output_tokens=usage.completion_tokens,
-            cached_tokens=(details.cached_tokens if details else None) or 0,
+            prompt_tokens=_count(usage.prompt_tokens),
+            output_tokens=_count(usage.completion_tokens),
+            cached_tokens=_count(details.cached_tokens if details else None),
         )
         if choice.finish_reason == "content_filter" or choice.message.refusal:
             problem = f"{self._server} refuses to answer."
@@ -277,6 +280,11 @@ class OpenAiChat:
     @property
     def _server(self) -> str:
         return f"The chat server at {self.provider.server}"
+
+
+def _count(said: int | None) -> int:
+    """What a server says of tokens, as a number that a row can hold."""
+    return min(max(said or 0, 0), LARGEST_COUNT)
 
 
 def _judged(attempt: Attempt, accept: Accept | None) -> Attempt:
@@ -312,15 +320,24 @@ _HINTS: Mapping[int, str] = {
 
 def make_client(base_url: str, api_key: str) -> OpenAI:
     """No retries: who asks counts them. No proxy to this very machine. No redirects: a conversation goes
-    to nobody but whom the settings name.
+    to nobody but whom the settings name. No bodies of errors: nobody reads them.
     """
     beyond = urlsplit(base_url).hostname not in LOOPBACK
     return OpenAI(
         base_url=base_url,
         api_key=api_key,
         max_retries=0,
-        http_client=DefaultHttpxClient(trust_env=beyond, follow_redirects=False),
+        http_client=DefaultHttpxClient(
+            trust_env=beyond, follow_redirects=False, event_hooks={"response": [_drop_error_body]}
+        ),
     )
+
+
+def _drop_error_body(response: httpx2.Response) -> None:
+    """The library would read the whole of it, however long that is and takes."""
+    if not response.is_success:
+        cast("httpx2.SyncByteStream", response.stream).close()
+        response.stream = httpx2.ByteStream(b"")
 
 
 def _revision(model: ModelSettings, settings: Settings) -> str:

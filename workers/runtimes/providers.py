@@ -107,9 +107,19 @@ class ProviderChain:
         return members[0].server if members and members[0].server.provider.own else None
 
     def warm_up(self) -> None:
-        """An engine of our own must answer; a hosted provider is not paid for nothing."""
-        if engine := self.engine:
+        """An engine of our own must answer, unless another provider can be asked in its place; a hosted
+        one is not paid for nothing.
+        """
+        engine = self.engine
+        if engine is None:
+            return
+        try:
             engine.warm_up()
+        except ModelUnavailableError as error:
+            if len(self._now()[0]) == 1:
+                raise
+            said = engine.provider
+            log.warning("engine_not_warm", provider=said.name, task=said.task, problem=error.detail)
 
     def named(self, model: str) -> "ProviderChain":
         """The same providers with another model, those of them that serve it.
@@ -169,7 +179,14 @@ class ProviderChain:
                 elif heed_breakers and not member.breaker.admits():
                     problems[name] = "It has kept failing and is left alone for a while."
                 else:
-                    attempt = self._ask(member, request, left_s, left_s / (len(members) - place))
+                    rest = members[place + 1 :]
+                    attempt = self._ask(
+                        member,
+                        request,
+                        left_s=left_s,
+                        share_s=left_s / (1 + len(rest)),
+                        last=all(other.breaker.is_open for other in rest),
+                    )
                     if attempt.outcome is Outcome.OK and attempt.answer is not None:
                         return attempt.answer
                     problems[name] = attempt.problem
@@ -179,8 +196,12 @@ class ProviderChain:
         poor = bool(outcomes) and outcomes <= POOR
         raise (AnswerUnusableError if poor else ModelUnavailableError)(_told(problems))
 
-    def _ask(self, member: Member, request: Request, left_s: float, share_s: float) -> Attempt:
-        """One provider's last word, after as many requests as it may be sent."""
+    def _ask(
+        self, member: Member, request: Request, *, left_s: float, share_s: float, last: bool
+    ) -> Attempt:
+        """One provider's last word, after as many requests as it may be sent. Where it wants more than
+        the usual wait and is not the `last` that can be asked, the next one need not wait for it.
+        """
         provider, begun, number = member.server.provider, monotonic(), 0
         while True:
             number += 1
@@ -188,7 +209,8 @@ class ProviderChain:
             limit_s = provider.limit_s(share_s=share_s - gone_s, left_s=left_s - gone_s)
             attempt = member.server.attempt(request, timeout_s=limit_s)
             self._record(member, attempt)
-            again = attempt.outcome in PASSING and number <= provider.retries
+            patient = last or (attempt.retry_after_s or 0) <= provider.retry_base_s
+            again = attempt.outcome in PASSING and number <= provider.retries and patient
             wait_s = retry_wait_s(
                 number,
                 base_s=provider.retry_base_s,

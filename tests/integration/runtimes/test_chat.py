@@ -91,6 +91,22 @@ def test_tells_what_the_server_had_read_before_where_it_says_so(
     assert answer.seconds > 0
 
 
+@pytest.mark.parametrize(
+    ("said", "counted"), [(None, 0), (-1, 0), (10**12, 10**8), (10**30, 10**8)]
+)
+def test_counts_that_cannot_be_do_no_harm_to_the_answer(
+    server: ChatServer, chat_at: Connect, said: int | None, counted: int
+) -> None:
+    server.body["usage"] = {
+        "prompt_tokens": said,
+        "completion_tokens": said,
+        "prompt_tokens_details": {"cached_tokens": said},
+    }
+    answer = complete(chat_at(server.base_url))
+    assert answer.text
+    assert (answer.prompt_tokens, answer.output_tokens, answer.cached_tokens) == (counted,) * 3
+
+
 def test_warming_up_reads_what_all_prompts_of_a_language_begin_with(
     server: ChatServer, chat_at: Connect
 ) -> None:

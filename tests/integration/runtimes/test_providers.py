@@ -1,29 +1,34 @@
 """Chains of providers against real HTTP servers that fail in every way they can."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
+from structlog.testing import capture_logs
 
 from callytics.db.engine import unit_of_work
 from callytics.db.providers import ProviderUsages
 from callytics.domain.providers import Outcome, Use
+from callytics.domain.routes import Lane
+from callytics.domain.stages import Queue
 from callytics.embedded.process import free_port
 from callytics.errors import AnswerUnusableError, ConfigurationError, ModelUnavailableError
 from callytics.logs import configure
 from callytics.ports import ChatAnswer
 from callytics.services import providers
 from callytics.services.providers import ProviderRows
-from callytics.settings import Settings
+from callytics.settings import Settings, get_settings
 from tests.support.chat_server import ChatServer, chat_server
 from tests.support.waiting import wait_until
 from workers.runtimes.providers import ProviderChain
+from workers.works import Works
 
 SAID = "안녕하세요, 박준호입니다."
 HELLO = [{"role": "user", "content": SAID}]
@@ -179,6 +184,26 @@ def test_a_slow_provider_leaves_the_next_one_its_share_of_the_time(
     assert 0.4 < book.uses[0].seconds < 0.8
 
 
+def test_of_an_error_nothing_is_read_but_its_head(
+    connect: Connect, alpha: ChatServer, book: Book
+) -> None:
+    alpha.drips = True
+    alpha.raw = b"x" * 1000  # which takes 50 s
+    alpha.fails(500)
+    assert complete(connect(model={"retries": 0})).provider == "beta"
+    assert book.outcomes[0] == ("alpha", Outcome.SERVER_ERROR)
+    assert book.uses[0].seconds < 5
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_an_error_whose_body_is_packed_is_one_like_others(
+    connect: Connect, alpha: ChatServer, book: Book, coding: str
+) -> None:
+    alpha.fails(500, Content_Encoding=coding)
+    assert complete(connect(model={"retries": 0})).provider == "beta"
+    assert book.outcomes[0] == ("alpha", Outcome.SERVER_ERROR)
+
+
 def test_all_providers_together_take_no_longer_than_they_may(
     connect: Connect, alpha: ChatServer, beta: ChatServer, book: Book
 ) -> None:
@@ -213,20 +238,43 @@ def test_what_fails_in_passing_is_asked_again(
     assert [outcome for _, outcome in book.outcomes] == ["server_error", "server_error", "ok"]
 
 
-def test_a_provider_that_names_a_time_is_asked_again_after_it(
+def test_who_is_alone_is_asked_again_after_the_time_that_it_names(
     connect: Connect, alpha: ChatServer, book: Book
 ) -> None:
     alpha.fails(429, times=1, Retry_After="1")
-    assert complete(connect()).provider == "alpha"
+    assert complete(connect("alpha")).provider == "alpha"
     assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("alpha", Outcome.OK)]
+
+
+def test_a_time_is_waited_for_where_all_others_are_left_alone(
+    connect: Connect, alpha: ChatServer, beta: ChatServer, book: Book
+) -> None:
+    book.order = ["beta", "alpha"]
+    beta.fails(401)
+    chain = connect(rest_after=2, rest_s=60)
+    for _ in range(2):
+        complete(chain)
+    book.order, book.uses = ["alpha", "beta"], []
+    alpha.fails(429, times=1, Retry_After="1")
+    assert complete(chain).provider == "alpha"
+    assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("alpha", Outcome.OK)]
+
+
+def test_a_time_is_not_waited_for_where_another_can_be_asked(
+    connect: Connect, alpha: ChatServer, book: Book
+) -> None:
+    alpha.fails(429, times=1, Retry_After="1")
+    assert complete(connect()).provider == "beta"
+    assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("beta", Outcome.OK)]
 
 
 def test_a_time_that_is_too_late_is_not_waited_for(
     connect: Connect, alpha: ChatServer, book: Book
 ) -> None:
     alpha.fails(429, Retry_After="30")
-    assert complete(connect(), timeout_s=10).provider == "beta"
-    assert book.outcomes == [("alpha", Outcome.RATE_LIMITED), ("beta", Outcome.OK)]
+    with pytest.raises(ModelUnavailableError, match="HTTP 429"):
+        complete(connect("alpha"), timeout_s=10)
+    assert book.outcomes == [("alpha", Outcome.RATE_LIMITED)]
 
 
 @pytest.mark.parametrize(
@@ -362,14 +410,25 @@ def test_warming_up_asks_an_engine_of_our_own_and_nobody_who_is_paid(
         chain.warm_up()
         assert alpha.asked == beta.asked == []
         assert chain.info.name == "our-name"
-    own = settings_for(
-        {"beta": beta.base_url}, ("embedded", "beta"), model={"server": alpha.base_url}
-    )
+    own = settings_for({}, ("embedded", "beta"), model={"server": alpha.base_url})
     with closing(ProviderChain.load("mlm", own)) as chain:
         alpha.fails(503)
         with pytest.raises(ModelUnavailableError):
             chain.warm_up()
+
+
+def test_an_engine_that_is_down_keeps_nobody_waiting_where_another_can_be_asked(
+    alpha: ChatServer, beta: ChatServer
+) -> None:
+    settings = settings_for(
+        {"beta": beta.base_url}, ("embedded", "beta"), model={"server": alpha.base_url}
+    )
+    with closing(ProviderChain.load("mlm", settings)) as chain, capture_logs() as logged:
+        alpha.fails(503)
+        chain.warm_up()
         assert beta.asked == []
+        assert [entry["event"] for entry in logged] == ["engine_not_warm"]
+        assert complete(chain).provider == "beta"
 
 
 def test_another_model_is_asked_of_those_who_serve_it(
@@ -473,6 +532,33 @@ def test_a_choice_is_kept_and_dropped_again(
     with unit_of_work(sessions) as session:
         providers.unchoose(session, "mlm", settings)
     assert ProviderRows(sessions).chosen("mlm") is None
+
+
+@pytest.mark.parametrize(
+    ("variant", "provider"), [("v1", "beta"), ("v2", "embedded"), ("v3", "alpha"), ("v4", "beta")]
+)
+def test_what_is_chosen_is_not_for_a_variant_with_a_server_or_an_order_of_its_own(
+    sessions: sessionmaker[Session],
+    servers: Mapping[str, ChatServer],
+    monkeypatch: pytest.MonkeyPatch,
+    variant: str,
+    provider: str,
+) -> None:
+    for name, server in servers.items():
+        monkeypatch.setenv(f"CALLYTICS_PROVIDERS__{name.upper()}__BASE_URL", server.base_url)
+    variants = {
+        "v2": {"server": servers["alpha"].base_url},
+        "v3": {"providers": ["alpha"]},
+        "v4": {"retries": 0},
+    }
+    monkeypatch.setenv("CALLYTICS_MODELS__ANALYSE__VARIANTS", json.dumps(variants))
+    get_settings.cache_clear()
+    settings = get_settings()
+    with unit_of_work(sessions) as session:
+        providers.choose(session, "mlm", ["beta"], settings)
+    works = Works(settings.serving([Lane(Queue.MLM, variant)]))
+    with closing(cast("ProviderChain", works.load("analyse", sessions))) as chain:
+        assert complete(chain).provider == provider
 
 
 @pytest.mark.parametrize("name", ["openai", "runpod", "embedded", "nobody"])
