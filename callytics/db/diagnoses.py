@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload, undefer
 
 from callytics.db.models import Diagnosis, Job
@@ -34,12 +34,13 @@ class Diagnoses:
         self._session.execute(select(func.pg_advisory_xact_lock(key)))
 
     def reuse(
-        self, client_id: UUID, content_hash: str, within: timedelta, *, by: Sequence[str]
+        self, client_id: UUID, content_hash: str, within: timedelta, *, by: Mapping[str, str]
     ) -> Diagnosis | None:
         """What was asked with the same content lately and is under way, or made by one of the providers
-        `by`; counted as reused.
+        `by` with the model that it has there; counted as reused.
         """
         standing = (StageStatus.QUEUED, StageStatus.RUNNING, StageStatus.DONE)
+        answered = tuple_(Diagnosis.provider, Diagnosis.model).in_(list(by.items()))
         found = self._session.scalar(
             select(Diagnosis)
             .join(Diagnosis.job)
@@ -48,7 +49,7 @@ class Diagnoses:
                 Diagnosis.content_hash == content_hash,
                 Diagnosis.received_at > func.clock_timestamp() - within,
                 Job.status.in_(standing),
-                or_(Diagnosis.provider.is_(None), Diagnosis.provider.in_(by)),
+                or_(Diagnosis.provider.is_(None), answered),
             )
             .order_by(Diagnosis.received_at.desc())
             .limit(1)

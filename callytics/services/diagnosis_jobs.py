@@ -78,7 +78,7 @@ def submit(sessions: sessionmaker[Session], request: DiagnosisRequest, settings:
         if earlier is not None:
             return earlier
         within = timedelta(seconds=settings.diagnosis.cache_ttl_s)
-        by = providers.order_now(session, TASKS[complaint.kind], settings)
+        by = _answering(session, TASKS[complaint.kind], settings)
         same = diagnoses.reuse(request.client_id, content, within, by=by)
         if same is not None:
             taken = Taken(job_id=same.id, cached=True)
@@ -95,6 +95,13 @@ def submit(sessions: sessionmaker[Session], request: DiagnosisRequest, settings:
             taken = Taken(job_id=job.id, cached=False, hints=[JobHint.of(job)])
         _remember(session, request, content, taken)
         return taken
+
+
+def _answering(session: Session, task: str, settings: Settings) -> Mapping[str, str]:
+    """Provider -> what it calls its model, of those that answer at this moment."""
+    order = providers.order_now(session, task, settings)
+    models = providers.model_names(task, settings)
+    return {name: model for name, model in models.items() if name in order}
 
 
 def _complaint(request: DiagnosisRequest, settings: DiagnosisSettings) -> Complaint:

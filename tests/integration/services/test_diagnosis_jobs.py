@@ -270,6 +270,14 @@ def test_another_model_makes_another_diagnosis(desk: Desk) -> None:
     assert desk.ask() != first
 
 
+def test_what_a_provider_said_with_another_model_is_not_given_again(desk: Desk) -> None:
+    first = desk.run(desk.ask())
+    assert desk.ask() == first.id
+    said = {"vllm": ProviderSettings(models={"diagnosis_text": "another"})}
+    desk.settings = desk.settings.model_copy(update={"providers": said})
+    assert desk.ask() != first.id
+
+
 # --- several providers ----------------------------------------------------------------------------
 
 
