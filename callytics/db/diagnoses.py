@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, tuple_, update
+from sqlalchemy import and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload, undefer
 
 from callytics.db.models import Diagnosis, Job
@@ -34,13 +34,23 @@ class Diagnoses:
         self._session.execute(select(func.pg_advisory_xact_lock(key)))
 
     def reuse(
-        self, client_id: UUID, content_hash: str, within: timedelta, *, by: Mapping[str, str]
+        self,
+        client_id: UUID,
+        content_hash: str,
+        within: timedelta,
+        *,
+        by: Mapping[str, str],
+        least: timedelta,
     ) -> Diagnosis | None:
-        """What was asked with the same content lately and is under way, or made by one of the providers
-        `by` with the model that it has there; counted as reused.
+        """What was asked with the same content lately and is under way with more than `least` of its time
+        left, or made by one of the providers `by` with the model that it has there; counted as reused.
         """
-        standing = (StageStatus.QUEUED, StageStatus.RUNNING, StageStatus.DONE)
-        answered = tuple_(Diagnosis.provider, Diagnosis.model).in_(list(by.items()))
+        under_way = and_(
+            Job.status.in_((StageStatus.QUEUED, StageStatus.RUNNING)),
+            Diagnosis.deadline_at > func.clock_timestamp() + least,
+        )
+        made_by = tuple_(Diagnosis.provider, Diagnosis.model).in_(list(by.items()))
+        made = and_(Job.status == StageStatus.DONE, or_(Diagnosis.provider.is_(None), made_by))
         found = self._session.scalar(
             select(Diagnosis)
             .join(Diagnosis.job)
@@ -48,8 +58,7 @@ class Diagnoses:
                 Diagnosis.client_id == client_id,
                 Diagnosis.content_hash == content_hash,
                 Diagnosis.received_at > func.clock_timestamp() - within,
-                Job.status.in_(standing),
-                or_(Diagnosis.provider.is_(None), answered),
+                or_(under_way, made),
             )
             .order_by(Diagnosis.received_at.desc())
             .limit(1)

@@ -77,9 +77,14 @@ def submit(sessions: sessionmaker[Session], request: DiagnosisRequest, settings:
         earlier = _earlier(session, request, content, settings)
         if earlier is not None:
             return earlier
-        within = timedelta(seconds=settings.diagnosis.cache_ttl_s)
         by = _answering(session, TASKS[complaint.kind], settings)
-        same = diagnoses.reuse(request.client_id, content, within, by=by)
+        same = diagnoses.reuse(
+            request.client_id,
+            content,
+            timedelta(seconds=settings.diagnosis.cache_ttl_s),
+            by=by,
+            least=timedelta(seconds=LEAST_S),
+        )
         if same is not None:
             taken = Taken(job_id=same.id, cached=True)
         else:

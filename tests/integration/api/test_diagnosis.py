@@ -23,8 +23,8 @@ from callytics.domain.diagnosis import Language, notice
 from callytics.domain.jobs import JobKind
 from callytics.domain.scopes import Scope
 from callytics.errors import ModelUnavailableError
-from callytics.services import upkeep
 from callytics.ports import ModelInfo
+from callytics.services import upkeep
 from callytics.services.diagnosis_jobs import DiagnosisWork
 from callytics.settings import DiagnosisSettings, ModelSettings, Settings
 from tests.support.api import ApiClient, problem, tone

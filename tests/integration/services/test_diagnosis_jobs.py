@@ -270,6 +270,18 @@ def test_another_model_makes_another_diagnosis(desk: Desk) -> None:
     assert desk.ask() != first
 
 
+@pytest.mark.parametrize("seconds", [-5, 0.4])
+def test_a_job_whose_time_is_over_is_not_given_again(desk: Desk, seconds: float) -> None:
+    """As where no worker was there in its time: it can only fail."""
+    first = desk.ask()
+    assert desk.ask() == first
+    desk.leave(first, seconds)
+    second = desk.ask()
+
+    assert second != first
+    assert desk.run(second).job.status is StageStatus.DONE
+
+
 def test_what_a_provider_said_with_another_model_is_not_given_again(desk: Desk) -> None:
     first = desk.run(desk.ask())
     assert desk.ask() == first.id
