@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload, undefer
 
 from callytics.db.models import Diagnosis, Job
 from callytics.domain.diagnosis import Complaint, Kind
+from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import DiagnosisNotFoundError
 
@@ -108,6 +109,24 @@ class Diagnoses:
         ).one()
         complaint = Complaint(text=row.text, language=row.language, jpeg=row.image)
         return complaint, float(left_s)
+
+    def left(self, after: timedelta, limit: int) -> Sequence[Job]:
+        """Jobs, locked, that wait still though the time for them is over by `after`; those that somebody
+        else has locked are left out.
+        """
+        return self._session.scalars(
+            select(Job)
+            .join(Diagnosis, Diagnosis.id == Job.id)
+            .where(
+                Job.kind == JobKind.DIAGNOSIS,
+                Job.status == StageStatus.QUEUED,
+                Diagnosis.deadline_at < func.clock_timestamp() - after,
+            )
+            .order_by(Diagnosis.deadline_at)
+            .limit(limit)
+            .with_for_update(of=Job, skip_locked=True)
+            .execution_options(populate_existing=True)
+        ).all()
 
     def store(self, diagnosis_id: UUID, **found: Any) -> None:
         self._session.execute(update(Diagnosis).where(Diagnosis.id == diagnosis_id).values(found))

@@ -41,6 +41,9 @@ from callytics.settings import DiagnosisSettings, ModelSettings, ModelsSettings,
 LEAST_S = 0.5
 """With less time left no model is asked any more."""
 
+UNTAKEN = timedelta(minutes=1)
+"""So long after its time a job that waits is ended without a worker; one that lives does it at once."""
+
 TASKS: Mapping[Kind, str] = {Kind.TEXT: "diagnosis_text", Kind.IMAGE: "diagnosis_image"}
 """Which model (a field of ModelsSettings) judges what."""
 
@@ -231,6 +234,14 @@ class DiagnosisWork:
             output_tokens=answer.output_tokens,
         )
         return End()
+
+
+def give_up(session: Session, limit: int) -> int:
+    """End what no worker took in its time; how many those were."""
+    left = Diagnoses(session).left(UNTAKEN, limit)
+    for job in left:
+        Jobs(session).give_up(job, DiagnosisTimedOutError(**_after(job)).as_problem())
+    return len(left)
 
 
 def _failed(problem: DiagnosisTimedOutError | ImageDiagnosisOffError) -> End:

@@ -16,7 +16,7 @@ from callytics.domain.image import PlainImage
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import ImageDiagnosisOffError
-from callytics.services import diagnosis_jobs, providers
+from callytics.services import diagnosis_jobs, providers, upkeep
 from callytics.services.diagnosis_jobs import DiagnosisRequest, DiagnosisWork
 from callytics.services.providers import ProviderRows
 from callytics.settings import LlmSettings, ModelSettings, ProviderSettings, Settings
@@ -237,6 +237,24 @@ def test_the_last_attempt_has_only_the_time_that_is_left(desk: Desk, server: Cha
 
     assert row.job.problem
     assert "within 0." in row.job.problem["detail"]
+
+
+def test_what_no_worker_took_is_ended_a_minute_after_its_time(desk: Desk) -> None:
+    late, waiting, done = desk.ask(), desk.ask("다른 발진"), desk.ask("또 다른 발진")
+    desk.run(done)
+    for job_id, seconds in ((late, -61), (waiting, -55), (done, -61)):
+        desk.leave(job_id, seconds)
+    for _ in range(2):
+        upkeep.sweep(desk.sessions, desk.settings.pipeline)
+
+    job = desk.row(late).job
+    assert (job.status, job.attempt) == (StageStatus.FAILED, 0)
+    assert job.finished_at
+    assert job.problem
+    assert job.problem["code"] == "diagnosis_timed_out"
+    assert desk.row(waiting).job.status is StageStatus.QUEUED
+    assert desk.row(done).job.status is StageStatus.DONE
+    assert desk.run(late).job.attempt == 0
 
 
 @pytest.mark.parametrize(("image", "budget_s"), [(None, 15), (PHOTO, 30)])
