@@ -31,6 +31,7 @@ from callytics.errors import (
     DiagnosisTimedOutError,
     IdempotencyKeyReusedError,
     ImageDiagnosisOffError,
+    ModelUnavailableError,
 )
 from callytics.ports import ChatModel, Progress
 from callytics.services import providers
@@ -184,41 +185,38 @@ def _remember(session: Session, request: DiagnosisRequest, content: str, taken: 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _ToDiagnose:
     complaint: Complaint
-    left_s: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Task:
-    """A model, and how it is asked."""
-
-    chat: ChatModel
     options: DiagnosisOptions
+    left_s: float
 
 
 class DiagnosisWork:
     kind = JobKind.DIAGNOSIS
 
     def __init__(self, chats: Mapping[str, ChatModel], models: ModelsSettings) -> None:
-        """`chats` by task; the one for images may be missing."""
-        self._tasks = {
-            kind: _Task(
-                chat=chats[task], options=DiagnosisOptions.of(getattr(models, task).options)
-            )
-            for kind, task in TASKS.items()
-            if task in chats
+        """`chats` by task; one that is missing may come later."""
+        self._chats = chats
+        self._models: Mapping[Kind, ModelSettings | None] = {
+            kind: getattr(models, task) for kind, task in TASKS.items()
         }
 
     def read(self, session: Session, job: Job) -> _ToDiagnose | End:
         complaint, left_s = Diagnoses(session).to_make(job.id)
         if left_s < LEAST_S:
             return _failed(DiagnosisTimedOutError(**_after(job)))
-        if complaint.kind not in self._tasks:
+        model = self._models[complaint.kind]
+        if model is None:
             return _failed(ImageDiagnosisOffError())
-        return _ToDiagnose(complaint=complaint, left_s=left_s)
+        options = DiagnosisOptions.of(model.options)
+        return _ToDiagnose(complaint=complaint, options=options, left_s=left_s)
 
     def compute(self, inputs: _ToDiagnose, progress: Progress) -> Diagnosed:  # noqa: ARG002
-        task = self._tasks[inputs.complaint.kind]
-        return diagnose(task.chat, inputs.complaint, task.options, left_s=inputs.left_s)
+        kind = inputs.complaint.kind
+        chat = self._chats.get(TASKS[kind])
+        if chat is None:
+            raise ModelUnavailableError(
+                f"The model for a diagnosis by {kind} is not loaded here yet."
+            )
+        return diagnose(chat, inputs.complaint, inputs.options, left_s=inputs.left_s)
 
     def write(self, session: Session, job: Job, found: Diagnosed) -> End:
         answer = found.answer

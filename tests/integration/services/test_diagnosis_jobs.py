@@ -269,12 +269,32 @@ def test_a_worker_without_a_model_for_images_says_so(
     desk: Desk, settings: Settings, server: ChatServer
 ) -> None:
     """As where the settings of API and worker differ."""
+    models = settings.models.model_copy(update={"diagnosis_image": None})
     chats = {"diagnosis_text": ScriptedChat()}
-    desk.pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, settings.models)
+    desk.pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, models)
     row = desk.run(desk.ask(image=PHOTO))
 
     assert row.job.status is StageStatus.FAILED
     assert row.job.problem == ImageDiagnosisOffError().as_problem()
+
+
+def test_while_the_model_for_images_does_not_load_texts_are_judged_and_photos_wait(
+    desk: Desk, settings: Settings, server: ChatServer
+) -> None:
+    chats = {"diagnosis_text": chat_of("diagnosis_text", settings)}
+    desk.pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, settings.models)
+    photo = desk.ask(image=PHOTO)
+    row = desk.run(photo)
+    assert row.job.status is StageStatus.QUEUED
+    assert row.job.problem
+    assert row.job.problem["code"] == "model_unavailable"
+    assert desk.run(desk.ask()).job.status is StageStatus.DONE
+
+    chats["diagnosis_image"] = chat_of("diagnosis_image", settings)
+    server.says(written(IMAGE_FORM))
+    assert desk.run(photo).job.status is StageStatus.DONE
+    for chat in chats.values():
+        chat.close()
 
 
 def test_another_model_makes_another_diagnosis(desk: Desk) -> None:
