@@ -24,7 +24,7 @@ from callytics.queueing.dispatch import make_send
 from callytics.services.upkeep import hand_back
 from callytics.settings import Settings, get_settings
 from tasks import TASK_MODULES
-from workers.factory import WorkFactory, models_of
+from workers.factory import WorkFactory, needed_by
 from workers.preload import SERVING_STATES, all_ready
 from workers.process import QUEUES_VARIABLE, Serving, served_lanes
 
@@ -94,7 +94,7 @@ def _give_back_when_stopped_in_mid_stage(app: Celery, settings: Settings, worker
 
 
 class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
-    """Consumes a queue only while the models of all its stages are warm.
+    """Consumes a queue only while the models that its work needs are warm.
 
     The process that runs the stages writes its state to the heartbeat row; this one reads it there,
     as everybody does. A child that was replaced (recycled, killed) starts again from nothing, so its
@@ -157,4 +157,4 @@ def _ready_lanes(
         return None
     if row is None or row.pid not in pids or row.state not in SERVING_STATES:
         return 0, set()
-    return row.pid, {lane for lane in lanes if all_ready(row.models, models_of([lane.queue]))}
+    return row.pid, {lane for lane in lanes if all_ready(row.models, needed_by([lane.queue]))}

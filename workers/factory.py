@@ -24,6 +24,12 @@ def models_of(queues: Sequence[Queue]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*stages_of(queues), *of_jobs]))
 
 
+def needed_by(queues: Sequence[Queue]) -> tuple[str, ...]:
+    """Those of them without which workers of `queues` take no messages."""
+    of_jobs = (name for kind in kinds_of(queues) for name in JOBS[kind].needed)
+    return tuple(dict.fromkeys([*stages_of(queues), *of_jobs]))
+
+
 class WorkFactory(Protocol):
     """Makes the works of a worker process, and the models that they need."""
 
@@ -39,7 +45,7 @@ class WorkFactory(Protocol):
     def make(self, stage: Stage, model: Model | None) -> StageWork: ...
 
     def make_job(self, kind: JobKind, models: Mapping[str, Model]) -> JobWork:
-        """`models` are those of the kind that this worker has."""
+        """`models` has what this worker has loaded so far; what the kind can do without may come later."""
 
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel

@@ -109,12 +109,11 @@ class Serving:
             )
 
     def _add_jobs(self) -> None:
-        """The kinds whose models are all there; models load side by side, so the last one adds them."""
+        """The kinds whose needed models are there; models load side by side, so the last one adds them."""
         for kind in self._kinds:
-            needed = [name for name in JOBS[kind].models if self._factory.needs_model(name)]
-            if kind not in self._jobs and self._models.keys() >= set(needed):
-                mine = {name: self._models[name] for name in needed}
-                self._jobs[kind] = self._factory.make_job(kind, mine)
+            needed = {name for name in JOBS[kind].needed if self._factory.needs_model(name)}
+            if kind not in self._jobs and self._models.keys() >= needed:
+                self._jobs[kind] = self._factory.make_job(kind, self._models)
 
     def _read(self, conversation_id: UUID) -> None:
         if self._read_ahead is not None:

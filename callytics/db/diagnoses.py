@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload, undefer
 
 from callytics.db.models import Diagnosis, Job
 from callytics.domain.diagnosis import Complaint, Kind
+from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import DiagnosisNotFoundError
 
@@ -34,12 +35,23 @@ class Diagnoses:
         self._session.execute(select(func.pg_advisory_xact_lock(key)))
 
     def reuse(
-        self, client_id: UUID, content_hash: str, within: timedelta, *, by: Sequence[str]
+        self,
+        client_id: UUID,
+        content_hash: str,
+        within: timedelta,
+        *,
+        by: Mapping[str, str],
+        least: timedelta,
     ) -> Diagnosis | None:
-        """What was asked with the same content lately and is under way, or made by one of the providers
-        `by`; counted as reused.
+        """What was asked with the same content lately and is under way with more than `least` of its time
+        left, or made by one of the providers `by` with the model that it has there; counted as reused.
         """
-        standing = (StageStatus.QUEUED, StageStatus.RUNNING, StageStatus.DONE)
+        under_way = and_(
+            Job.status.in_((StageStatus.QUEUED, StageStatus.RUNNING)),
+            Diagnosis.deadline_at > func.clock_timestamp() + least,
+        )
+        made_by = tuple_(Diagnosis.provider, Diagnosis.model).in_(list(by.items()))
+        made = and_(Job.status == StageStatus.DONE, or_(Diagnosis.provider.is_(None), made_by))
         found = self._session.scalar(
             select(Diagnosis)
             .join(Diagnosis.job)
@@ -47,8 +59,7 @@ class Diagnoses:
                 Diagnosis.client_id == client_id,
                 Diagnosis.content_hash == content_hash,
                 Diagnosis.received_at > func.clock_timestamp() - within,
-                Job.status.in_(standing),
-                or_(Diagnosis.provider.is_(None), Diagnosis.provider.in_(by)),
+                or_(under_way, made),
             )
             .order_by(Diagnosis.received_at.desc())
             .limit(1)
@@ -98,6 +109,24 @@ class Diagnoses:
         ).one()
         complaint = Complaint(text=row.text, language=row.language, jpeg=row.image)
         return complaint, float(left_s)
+
+    def left(self, after: timedelta, limit: int) -> Sequence[Job]:
+        """Jobs, locked, that wait still though the time for them is over by `after`; those that somebody
+        else has locked are left out.
+        """
+        return self._session.scalars(
+            select(Job)
+            .join(Diagnosis, Diagnosis.id == Job.id)
+            .where(
+                Job.kind == JobKind.DIAGNOSIS,
+                Job.status == StageStatus.QUEUED,
+                Diagnosis.deadline_at < func.clock_timestamp() - after,
+            )
+            .order_by(Diagnosis.deadline_at)
+            .limit(limit)
+            .with_for_update(of=Job, skip_locked=True)
+            .execution_options(populate_existing=True)
+        ).all()
 
     def store(self, diagnosis_id: UUID, **found: Any) -> None:
         self._session.execute(update(Diagnosis).where(Diagnosis.id == diagnosis_id).values(found))

@@ -288,6 +288,13 @@ class Jobs:
         job.hinted_at = func.clock_timestamp()
         job.hints = 1
 
+    def give_up(self, job: Job, problem: Mapping[str, Any]) -> None:
+        """End a queued job, whose row is locked, that nobody will run in time."""
+        job.status = StageStatus.FAILED
+        job.finished_at = func.clock_timestamp()
+        job.problem = dict(problem)
+        announce(self._session, job.id)
+
     def cancel(self, job_ids: Collection[UUID]) -> None:
         """End what has not ended. A worker that runs one of these notices by its lease."""
         open_states = (StageStatus.WAITING, StageStatus.QUEUED, StageStatus.RUNNING)

@@ -43,7 +43,8 @@ SHADOWED: Mapping[JobKind, Stage] = {kind: stage for stage, kind in SHADOWS.item
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobSpec:
-    """One kind. `models` are fields of ModelsSettings.
+    """One kind. `models` are fields of ModelsSettings; without the `optional` of them it does its other
+    jobs.
 
     `max_attempts` is how often a job is begun before it is given up; how often a callback is tried its
     schedule says (delivery.py), so a delivery's own limit only ends what kills its worker each time.
@@ -52,7 +53,12 @@ class JobSpec:
     kind: JobKind
     queue: Queue
     models: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     max_attempts: int
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        return tuple(name for name in self.models if name not in self.optional)
 
 
 JOBS: Mapping[JobKind, JobSpec] = {
@@ -66,6 +72,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
             kind=JobKind.DIAGNOSIS,
             queue=Queue.DIAGNOSIS,
             models=("diagnosis_text", "diagnosis_image"),
+            optional=("diagnosis_image",),
             max_attempts=3,
         ),
         *(

@@ -14,6 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from callytics.domain import summary_wording
+from callytics.domain.answers import NUL
 from callytics.domain.excerpt import (
     Line,
     acts,
@@ -115,6 +116,7 @@ def read(
     """
     wording = summary_wording.of(language)
     conversation = "\n".join(line.text for line in lines)
+    answer = answer.replace(NUL, "")
     asked_slot, done_slot = _slots(answer, wording, lines)
     asked = wording.phrase(asked_slot) or ""
     phrases = _phrases(done_slot, wording, whole=finished)

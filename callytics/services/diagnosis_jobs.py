@@ -31,6 +31,7 @@ from callytics.errors import (
     DiagnosisTimedOutError,
     IdempotencyKeyReusedError,
     ImageDiagnosisOffError,
+    ModelUnavailableError,
 )
 from callytics.ports import ChatModel, Progress
 from callytics.services import providers
@@ -40,6 +41,9 @@ from callytics.settings import DiagnosisSettings, ModelSettings, ModelsSettings,
 
 LEAST_S = 0.5
 """With less time left no model is asked any more."""
+
+UNTAKEN = timedelta(minutes=1)
+"""So long after its time a job that waits is ended without a worker; one that lives does it at once."""
 
 TASKS: Mapping[Kind, str] = {Kind.TEXT: "diagnosis_text", Kind.IMAGE: "diagnosis_image"}
 """Which model (a field of ModelsSettings) judges what."""
@@ -77,9 +81,14 @@ def submit(sessions: sessionmaker[Session], request: DiagnosisRequest, settings:
         earlier = _earlier(session, request, content, settings)
         if earlier is not None:
             return earlier
-        within = timedelta(seconds=settings.diagnosis.cache_ttl_s)
-        by = providers.order_now(session, TASKS[complaint.kind], settings)
-        same = diagnoses.reuse(request.client_id, content, within, by=by)
+        by = _answering(session, TASKS[complaint.kind], settings)
+        same = diagnoses.reuse(
+            request.client_id,
+            content,
+            timedelta(seconds=settings.diagnosis.cache_ttl_s),
+            by=by,
+            least=timedelta(seconds=LEAST_S),
+        )
         if same is not None:
             taken = Taken(job_id=same.id, cached=True)
         else:
@@ -95,6 +104,13 @@ def submit(sessions: sessionmaker[Session], request: DiagnosisRequest, settings:
             taken = Taken(job_id=job.id, cached=False, hints=[JobHint.of(job)])
         _remember(session, request, content, taken)
         return taken
+
+
+def _answering(session: Session, task: str, settings: Settings) -> Mapping[str, str]:
+    """Provider -> what it calls its model, of those that answer at this moment."""
+    order = providers.order_now(session, task, settings)
+    models = providers.model_names(task, settings)
+    return {name: model for name, model in models.items() if name in order}
 
 
 def _complaint(request: DiagnosisRequest, settings: DiagnosisSettings) -> Complaint:
@@ -169,41 +185,38 @@ def _remember(session: Session, request: DiagnosisRequest, content: str, taken: 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _ToDiagnose:
     complaint: Complaint
-    left_s: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Task:
-    """A model, and how it is asked."""
-
-    chat: ChatModel
     options: DiagnosisOptions
+    left_s: float
 
 
 class DiagnosisWork:
     kind = JobKind.DIAGNOSIS
 
     def __init__(self, chats: Mapping[str, ChatModel], models: ModelsSettings) -> None:
-        """`chats` by task; the one for images may be missing."""
-        self._tasks = {
-            kind: _Task(
-                chat=chats[task], options=DiagnosisOptions.of(getattr(models, task).options)
-            )
-            for kind, task in TASKS.items()
-            if task in chats
+        """`chats` by task; one that is missing may come later."""
+        self._chats = chats
+        self._models: Mapping[Kind, ModelSettings | None] = {
+            kind: getattr(models, task) for kind, task in TASKS.items()
         }
 
     def read(self, session: Session, job: Job) -> _ToDiagnose | End:
         complaint, left_s = Diagnoses(session).to_make(job.id)
         if left_s < LEAST_S:
             return _failed(DiagnosisTimedOutError(**_after(job)))
-        if complaint.kind not in self._tasks:
+        model = self._models[complaint.kind]
+        if model is None:
             return _failed(ImageDiagnosisOffError())
-        return _ToDiagnose(complaint=complaint, left_s=left_s)
+        options = DiagnosisOptions.of(model.options)
+        return _ToDiagnose(complaint=complaint, options=options, left_s=left_s)
 
     def compute(self, inputs: _ToDiagnose, progress: Progress) -> Diagnosed:  # noqa: ARG002
-        task = self._tasks[inputs.complaint.kind]
-        return diagnose(task.chat, inputs.complaint, task.options, left_s=inputs.left_s)
+        kind = inputs.complaint.kind
+        chat = self._chats.get(TASKS[kind])
+        if chat is None:
+            raise ModelUnavailableError(
+                f"The model for a diagnosis by {kind} is not loaded here yet."
+            )
+        return diagnose(chat, inputs.complaint, inputs.options, left_s=inputs.left_s)
 
     def write(self, session: Session, job: Job, found: Diagnosed) -> End:
         answer = found.answer
@@ -219,6 +232,14 @@ class DiagnosisWork:
             output_tokens=answer.output_tokens,
         )
         return End()
+
+
+def give_up(session: Session, limit: int) -> int:
+    """End what no worker took in its time; how many those were."""
+    left = Diagnoses(session).left(UNTAKEN, limit)
+    for job in left:
+        Jobs(session).give_up(job, DiagnosisTimedOutError(**_after(job)).as_problem())
+    return len(left)
 
 
 def _failed(problem: DiagnosisTimedOutError | ImageDiagnosisOffError) -> End:

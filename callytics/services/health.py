@@ -130,7 +130,7 @@ def _queue_health(
 
 def _takes_messages(worker: WorkerHeartbeat, queue: str) -> bool:
     names = [spec.stage.value for spec in PIPELINE if spec.queue == queue]
-    names += [name for kind in kinds_of([Queue(queue)]) for name in JOBS[kind].models]
+    names += [name for kind in kinds_of([Queue(queue)]) for name in JOBS[kind].needed]
     said = (worker.models[name] for name in names if name in worker.models)
     return worker.state in SERVING and all(model.get("status") == "ready" for model in said)
 

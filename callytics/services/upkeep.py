@@ -22,7 +22,7 @@ from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage, StageStatus
 from callytics.errors import WorkerLostError
 from callytics.ports import INCOMING, AudioStore
-from callytics.services import job, quick_summary, routes, shadow
+from callytics.services import diagnosis_jobs, job, quick_summary, routes, shadow
 from callytics.services.endings import follow_up
 from callytics.services.job_work import JobHint
 from callytics.services.stage import AnyHint, close_attempt
@@ -53,13 +53,19 @@ def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequen
     with unit_of_work(sessions) as session:
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             return hints
+        given_up = diagnosis_jobs.give_up(session, SWEEP_LIMIT)
         hints += routes.move(session, SWEEP_LIMIT)
         overdue = StageRuns(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
         hints += routes.hints_of(session, overdue)
         overdue_jobs = Jobs(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
         hints += shadow.hints_of(session, overdue_jobs)
-    if lapsed or lapsed_jobs or hints:
-        log.info("swept", leases_lapsed=len(lapsed) + len(lapsed_jobs), hints_sent=len(hints))
+    if lapsed or lapsed_jobs or given_up or hints:
+        log.info(
+            "swept",
+            leases_lapsed=len(lapsed) + len(lapsed_jobs),
+            given_up=given_up,
+            hints_sent=len(hints),
+        )
     return hints
 
 

@@ -23,6 +23,7 @@ from callytics.domain.diagnosis import Language, notice
 from callytics.domain.jobs import JobKind
 from callytics.domain.scopes import Scope
 from callytics.errors import ModelUnavailableError
+from callytics.ports import ModelInfo
 from callytics.services import upkeep
 from callytics.services.diagnosis_jobs import DiagnosisWork
 from callytics.settings import DiagnosisSettings, ModelSettings, Settings
@@ -52,7 +53,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def chat(pipeline: Pipeline, settings: Settings) -> ScriptedChat:
     """One model for both, which whoever runs the pipeline has."""
-    chat = ScriptedChat(answer)
+    chat = ScriptedChat(answer, ModelInfo(name=VISION.model, revision="1", device="server"))
     chats = {"diagnosis_text": chat, "diagnosis_image": chat}
     pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, settings.models)
     return chat

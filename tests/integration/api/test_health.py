@@ -11,6 +11,7 @@ from sqlalchemy import func, text, update
 
 from api.context import ApiContext
 from callytics.db.engine import unit_of_work
+from callytics.db.heartbeats import Heartbeats
 from callytics.db.models import ProviderUsage, StageAttempt
 from callytics.domain.providers import Outcome, Use
 from callytics.domain.stages import Queue, Stage
@@ -71,6 +72,19 @@ class TestHealth:
         beat_all(context.sessions)
         beat(context.sessions, Queue.STT, state=state)
         assert not ready(http)
+
+    @pytest.mark.parametrize(("missing", "ready"), [("diagnosis_image", 1), ("diagnosis_text", 0)])
+    def test_diagnoses_are_served_without_the_model_for_images(
+        self, http: TestClient, context: ApiContext, missing: str, ready: int
+    ) -> None:
+        models = {name: {"status": "ready"} for name in ("diagnosis_text", "diagnosis_image")}
+        models[missing] = {"status": "failed"}
+        queue = Queue.DIAGNOSIS
+        with unit_of_work(context.sessions) as session:
+            Heartbeats(session).beat(
+                "d@test", queues=[queue], state="failed", pid=1, device="cpu", models=models
+            )
+        assert http.get("/health").json()["data"]["queues"][queue]["ready"] == ready
 
     def test_a_worker_that_fell_silent_is_not_counted_on(
         self, http: TestClient, context: ApiContext

@@ -7,6 +7,7 @@ import pytest
 
 from callytics.domain.diagnosis import Language, notice
 from callytics.domain.jobs import JobKind
+from callytics.ports import ModelInfo
 from callytics.services.diagnosis_jobs import DiagnosisWork
 from callytics.settings import ModelSettings, Settings
 from tests.integration.cli.conftest import Run
@@ -29,7 +30,8 @@ def chat(pipeline: Pipeline, settings: Settings) -> ScriptedChat:
         assert schema
         return written(IMAGE_FORM if "image_usable" in schema["properties"] else FORM)
 
-    chat = ScriptedChat(answer)
+    text = settings.models.diagnosis_text.model
+    chat = ScriptedChat(answer, ModelInfo(name=text, revision="1", device="server"))
     chats = {"diagnosis_text": chat, "diagnosis_image": chat}
     pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, settings.models)
     return chat

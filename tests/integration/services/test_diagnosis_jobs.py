@@ -16,7 +16,7 @@ from callytics.domain.image import PlainImage
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import ImageDiagnosisOffError
-from callytics.services import diagnosis_jobs, providers
+from callytics.services import diagnosis_jobs, providers, upkeep
 from callytics.services.diagnosis_jobs import DiagnosisRequest, DiagnosisWork
 from callytics.services.providers import ProviderRows
 from callytics.settings import LlmSettings, ModelSettings, ProviderSettings, Settings
@@ -239,6 +239,24 @@ def test_the_last_attempt_has_only_the_time_that_is_left(desk: Desk, server: Cha
     assert "within 0." in row.job.problem["detail"]
 
 
+def test_what_no_worker_took_is_ended_a_minute_after_its_time(desk: Desk) -> None:
+    late, waiting, done = desk.ask(), desk.ask("다른 발진"), desk.ask("또 다른 발진")
+    desk.run(done)
+    for job_id, seconds in ((late, -61), (waiting, -55), (done, -61)):
+        desk.leave(job_id, seconds)
+    for _ in range(2):
+        upkeep.sweep(desk.sessions, desk.settings.pipeline)
+
+    job = desk.row(late).job
+    assert (job.status, job.attempt) == (StageStatus.FAILED, 0)
+    assert job.finished_at
+    assert job.problem
+    assert job.problem["code"] == "diagnosis_timed_out"
+    assert desk.row(waiting).job.status is StageStatus.QUEUED
+    assert desk.row(done).job.status is StageStatus.DONE
+    assert desk.run(late).job.attempt == 0
+
+
 @pytest.mark.parametrize(("image", "budget_s"), [(None, 15), (PHOTO, 30)])
 def test_its_time_begins_with_its_arrival(
     desk: Desk, image: PlainImage | None, budget_s: float
@@ -251,12 +269,32 @@ def test_a_worker_without_a_model_for_images_says_so(
     desk: Desk, settings: Settings, server: ChatServer
 ) -> None:
     """As where the settings of API and worker differ."""
+    models = settings.models.model_copy(update={"diagnosis_image": None})
     chats = {"diagnosis_text": ScriptedChat()}
-    desk.pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, settings.models)
+    desk.pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, models)
     row = desk.run(desk.ask(image=PHOTO))
 
     assert row.job.status is StageStatus.FAILED
     assert row.job.problem == ImageDiagnosisOffError().as_problem()
+
+
+def test_while_the_model_for_images_does_not_load_texts_are_judged_and_photos_wait(
+    desk: Desk, settings: Settings, server: ChatServer
+) -> None:
+    chats = {"diagnosis_text": chat_of("diagnosis_text", settings)}
+    desk.pipeline.jobs[JobKind.DIAGNOSIS] = DiagnosisWork(chats, settings.models)
+    photo = desk.ask(image=PHOTO)
+    row = desk.run(photo)
+    assert row.job.status is StageStatus.QUEUED
+    assert row.job.problem
+    assert row.job.problem["code"] == "model_unavailable"
+    assert desk.run(desk.ask()).job.status is StageStatus.DONE
+
+    chats["diagnosis_image"] = chat_of("diagnosis_image", settings)
+    server.says(written(IMAGE_FORM))
+    assert desk.run(photo).job.status is StageStatus.DONE
+    for chat in chats.values():
+        chat.close()
 
 
 def test_another_model_makes_another_diagnosis(desk: Desk) -> None:
@@ -268,6 +306,26 @@ def test_another_model_makes_another_diagnosis(desk: Desk) -> None:
         update={"models": models.model_copy(update={"diagnosis_text": switched})}
     )
     assert desk.ask() != first
+
+
+@pytest.mark.parametrize("seconds", [-5, 0.4])
+def test_a_job_whose_time_is_over_is_not_given_again(desk: Desk, seconds: float) -> None:
+    """As where no worker was there in its time: it can only fail."""
+    first = desk.ask()
+    assert desk.ask() == first
+    desk.leave(first, seconds)
+    second = desk.ask()
+
+    assert second != first
+    assert desk.run(second).job.status is StageStatus.DONE
+
+
+def test_what_a_provider_said_with_another_model_is_not_given_again(desk: Desk) -> None:
+    first = desk.run(desk.ask())
+    assert desk.ask() == first.id
+    said = {"vllm": ProviderSettings(models={"diagnosis_text": "another"})}
+    desk.settings = desk.settings.model_copy(update={"providers": said})
+    assert desk.ask() != first.id
 
 
 # --- several providers ----------------------------------------------------------------------------

@@ -124,6 +124,11 @@ def test_what_is_stored_has_all_of_it_as_plain_json() -> None:
     assert {"seconds", "prompt_tokens", "output_tokens", "repaired"} <= set(stored)
 
 
+def test_what_cannot_be_stored_is_left_out() -> None:
+    found = analyse(FakeChat([GOOD.replace("인터넷", r"인\u0000터넷")]), CALL, OPTIONS)
+    assert found.analysis.form.model_dump() == FORM
+
+
 def test_an_answer_without_the_form_is_asked_for_once_more() -> None:
     chat = FakeChat([GOOD[:-30], GOOD])
     found = analyse(chat, CALL, OPTIONS)

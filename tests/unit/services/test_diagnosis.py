@@ -112,6 +112,17 @@ def test_an_answer_that_is_shown_as_code_is_read() -> None:
     assert diagnose(says(shown), TEXT, OPTIONS, left_s=60).result["urgency"] == "routine"
 
 
+def test_what_cannot_be_stored_is_left_out() -> None:
+    first, second = FORM["conditions"]
+    nul = written(
+        FORM, urgency_reason="열과\0 진물이 없음", conditions=[{**first, "name": "염\0"}, second]
+    )
+    found = diagnose(says(nul), TEXT, OPTIONS, left_s=60).result
+
+    assert found["urgency_reason"] == FORM["urgency_reason"]
+    assert [one["name"] for one in found["conditions"]] == ["염", second["name"]]
+
+
 CONDITION = FORM["conditions"][0]
 BAD = {
     "no JSON": "죄송하지만 도와드릴 수 없습니다.",

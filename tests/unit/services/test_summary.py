@@ -75,6 +75,14 @@ def test_a_good_answer_is_taken_at_once() -> None:
     assert [(temperature, timeout) for _, temperature, timeout in chat.asked] == [(0.1, 9)]
 
 
+def test_what_cannot_be_stored_is_left_out() -> None:
+    nul = GOOD.replace("끊김", "끊\0김")
+    found = summarise(FakeChat([nul]), LINES, "ko", OPTIONS)
+
+    assert found.source is Source.MODEL
+    assert found.text == summarise(FakeChat([GOOD]), LINES, "ko", OPTIONS).text
+
+
 def test_a_bad_answer_is_asked_for_once_more_with_the_reasons() -> None:
     chat = FakeChat([MADE_UP, GOOD])
     found = summarise(chat, LINES, "ko", OPTIONS)

@@ -1,10 +1,13 @@
 from threading import Barrier, Event
 from typing import Any
 
-from callytics.domain.stages import Stage
+import pytest
+
+from callytics.domain.stages import Queue, Stage
 from callytics.errors import ModelUnavailableError
 from callytics.ports import Model, ModelInfo
 from tests.support.waiting import wait_until
+from workers.factory import needed_by
 from workers.preload import Preloader, all_ready
 
 
@@ -90,3 +93,14 @@ def test_only_the_models_of_the_stages_asked_for_count() -> None:
 
     assert all_ready(models, ["diarize", "merge"])
     assert not all_ready(models, ["diarize", "transcribe"])
+
+
+@pytest.mark.parametrize(
+    ("text", "image", "serves"), [("ready", "failed", True), ("failed", "ready", False)]
+)
+def test_diagnoses_are_served_without_the_model_for_images(
+    text: str, image: str, serves: bool
+) -> None:
+    models = {"diagnosis_text": {"status": text}, "diagnosis_image": {"status": image}}
+
+    assert all_ready(models, needed_by([Queue.DIAGNOSIS])) is serves
