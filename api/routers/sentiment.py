@@ -27,6 +27,7 @@ from callytics.errors import (
     ModelsNotReadyError,
     ModelUnavailableError,
     TextTooLongError,
+    UnavailableError,
 )
 from callytics.services.sentiment import Inquiry, Source, serving, variants
 
@@ -89,16 +90,15 @@ async def batch(
 @router.get(
     "/health",
     summary="Whether texts are judged now",
-    responses={503: {"model": SentimentHealth, "description": "No worker has the model loaded"}},
+    responses=openapi.problems(UnavailableError),
 )
-def health(context: Context, response: Response) -> SentimentHealth:
-    """503 while no living worker has the model loaded and warm, or that of a variant which has texts to
-    judge. No key needed.
+def health(context: Context) -> SentimentHealth:
+    """`unhealthy` while no living worker has the model loaded and warm, or that of a variant which has texts
+    to judge. The answer is 200 as long as the state is known: look at `status`. No key needed.
     """
     with statement_by_statement(context.sessions) as session:
         loaded = all(serving(session, variant) for variant in variants(session))
     connected = context.cache.answers()
-    response.status_code = 200 if loaded else 503
     return SentimentHealth(
         status="unhealthy" if not loaded else "healthy" if connected else "degraded",
         model_loaded=loaded,

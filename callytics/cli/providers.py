@@ -165,7 +165,7 @@ def _tasks(settings: "Settings", chosen: Mapping[str, Sequence[str]]) -> list[Vi
             "providers": list(chosen.get(task) or providers.default_order(task, settings)),
             "source": "providers use" if task in chosen else "settings",
         }
-        for task in providers.tasks()
+        for task in providers.tasks(settings)
     ]
 
 

@@ -16,7 +16,7 @@ from callytics.db.engine import statement_by_statement
 from callytics.db.providers import ProviderChoices, ProviderUsages
 from callytics.domain.providers import EMBEDDED, HOSTED, OWN, TASKS, VLLM, Use, own_name
 from callytics.errors import ConfigurationError, UnknownProviderError, UnknownTaskError
-from callytics.settings import ModelSettings, ModelsSettings, ProviderSettings, Settings
+from callytics.settings import ModelSettings, ProviderSettings, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -76,9 +76,10 @@ class Provider:
         return (prompt_tokens * price_in + output_tokens * price_out) / 1e6
 
 
-def tasks() -> tuple[str, ...]:
-    """Every task that this version has a model for."""
-    return tuple(task for task, model in TASKS.items() if model in ModelsSettings.model_fields)
+def tasks(settings: Settings) -> tuple[str, ...]:
+    """Every task that has a model."""
+    configured = {task for task, model in settings.models if model is not None}
+    return tuple(task for task, model in TASKS.items() if model in configured)
 
 
 def names(settings: Settings) -> tuple[str, ...]:
@@ -88,9 +89,9 @@ def names(settings: Settings) -> tuple[str, ...]:
 
 def model_of(task: str, settings: Settings) -> ModelSettings:
     """Raises UnknownTaskError."""
-    if task not in tasks():
+    if task not in tasks(settings):
         raise UnknownTaskError(
-            f"No chat model has the task `{task}`; there are {', '.join(tasks())}."
+            f"No chat model has the task `{task}`; there are {', '.join(tasks(settings))}."
         )
     model: ModelSettings = getattr(settings.models, TASKS[task])
     return model
