@@ -91,6 +91,10 @@ def test_calls_flow_while_the_route_is_switched_and_workers_are_killed(variants:
             kill(farm, second)
             second = variants.second()
             farm.wait_ready(second)
+    for route in (FIRST, SECOND):  # which variant did the calls before is a matter of moments
+        variants.switch(route)
+        calls.append(farm.submit())
+        farm.wait_finished(calls[-1])
 
     farm.wait_finished(*calls)
 
