@@ -151,7 +151,8 @@ async def _inquire(request: Request, context: ApiContext, texts: list[str]) -> I
                 await run_in_threadpool(service.try_again, inquiry)
         if inquiry.waiting:
             await run_in_threadpool(service.collect, inquiry, anyway=True)
-    service.end(inquiry)
+    # In a thread: word lists take a while for many texts.
+    await run_in_threadpool(service.end, inquiry)
     context.metrics.count_texts(inquiry)
     return inquiry
 
