@@ -63,6 +63,7 @@ class Contender:
     name: str
     bytes: int
     load: Callable[[], Infer]
+    lanes: int | None = None
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     labels: Sequence[str] = ()
@@ -213,7 +214,7 @@ def contenders(subject: Subject, folder: Path, threads: int) -> list[Contender]:
     return [
         Contender("torch float32", subject.original_bytes, lambda: subject.original),
         *(
-            Contender(name, file.stat().st_size, partial(network, file, "cpu", threads))
+            Contender(name, file.stat().st_size, partial(network, file, "cpu"), lanes=threads)
             for name, file in files.items()
         ),
     ]
@@ -244,6 +245,7 @@ def loaded(one: Contender, subject: Subject) -> TextClassifier:
         batch_size=BATCH,
         max_tokens=512,
         pad_id=subject.pad_id,
+        lanes=one.lanes,
     )
 
 

@@ -1,6 +1,8 @@
 """Texts to what they sound like, whatever runs the network: batches, long texts, labels."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -15,12 +17,18 @@ from callytics.ports import ModelInfo
 
 MAX_TOKENS = 512
 
+RUN_TOKENS = 128
+"""A run of more gains nothing on a CPU core, and fits its cache no more (docs/measurements.md)."""
+
 _WARM_UP = ("안녕하세요, 무엇을 도와드릴까요?", "아직도 해결이 안 됐어요.")
 
 Inputs: TypeAlias = Mapping[str, NDArray[np.int64]]
 Infer: TypeAlias = Callable[[Inputs], NDArray[np.float32]]
 """Runs the network on `input_ids`, `attention_mask`, `token_type_ids`, all of the shape (batch,
 length), and gives probabilities, (batch, classes)."""
+
+_Part: TypeAlias = tuple[int, Encoding]
+"""The place of a text, and the text or a part of it as tokens."""
 
 _NEGATIVE, _NEUTRAL, _POSITIVE = SentimentLabel
 
@@ -85,7 +93,9 @@ class Reading:
 class TextClassifier:
     """A SentimentModel on top of a network; its subclasses load one.
 
-    A text of more than `max_tokens` is cut, and its parts count by their length.
+    A text of more than `max_tokens` is cut, and its parts count by their length. `lanes` says that
+    a run of the network takes one core, and that so many may go on side by side (cores that share one run
+    wait for each other at every step of it); None: a run takes what there is.
     """
 
     def __init__(
@@ -98,6 +108,7 @@ class TextClassifier:
         batch_size: int,
         max_tokens: int,
         pad_id: int,
+        lanes: int | None = None,
     ) -> None:
         self.info = replace(info, details={**info.details, **_details(reading, max_tokens)})
         tokenizer.no_padding()
@@ -107,6 +118,8 @@ class TextClassifier:
         self._reading = reading
         self._batch_size = batch_size
         self._pad_id = pad_id
+        self._lanes = lanes
+        self._threads = ThreadPoolExecutor(lanes or 1)
 
     def warm_up(self) -> None:
         self.classify(_WARM_UP)
@@ -118,15 +131,34 @@ class TextClassifier:
             for part in (encoding, *encoding.overflowing)
         ]
         found: list[list[tuple[int, NDArray[np.float32]]]] = [[] for _ in texts]
-        # Texts of like length share a batch, so that little is padded.
-        parts.sort(key=lambda part: len(part[1].ids))
-        for batch in _in_batches(parts, self._batch_size):
-            for (number, part), row in zip(batch, self._run(batch), strict=True):
+        runs = list(self._runs(parts))
+        for run, rows in zip(runs, self._threads.map(self._run, runs), strict=True):
+            for (number, part), row in zip(run, rows, strict=True):
                 found[number].append((len(part.ids), row))
         return [self._reading.read(_mean(rows)) for rows in found]
 
-    def _run(self, batch: Sequence[tuple[int, Encoding]]) -> NDArray[np.float32]:
-        encodings = [encoding for _, encoding in batch]
+    def _runs(self, parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
+        """The longest first, and those of like length together, so that little is padded."""
+        budget = self._budget(parts)
+        run: list[_Part] = []
+        for part in sorted(parts, key=_length, reverse=True):
+            full = len(run) == self._batch_size
+            if run and (full or (len(run) + 1) * _length(run[0]) > budget):
+                yield run
+                run = []
+            run.append(part)
+        if run:
+            yield run
+
+    def _budget(self, parts: Sequence[_Part]) -> float:
+        """Tokens of a run, so that all lanes have the same to do."""
+        if self._lanes is None:
+            return math.inf
+        share = sum(map(_length, parts)) / self._lanes
+        return share / max(1, math.ceil(share / RUN_TOKENS))
+
+    def _run(self, run: Sequence[_Part]) -> NDArray[np.float32]:
+        encodings = [encoding for _, encoding in run]
         shape = (len(encodings), max(len(one.ids) for one in encodings))
         inputs = {
             "input_ids": np.full(shape, self._pad_id, np.int64),
@@ -144,10 +176,8 @@ def _details(reading: Reading, max_tokens: int) -> dict[str, Any]:
     return {"labels": labels, "max_length": max_tokens}
 
 
-def _in_batches(
-    parts: Sequence[tuple[int, Encoding]], size: int
-) -> Iterator[Sequence[tuple[int, Encoding]]]:
-    return (parts[at : at + size] for at in range(0, len(parts), size))
+def _length(part: _Part) -> int:
+    return len(part[1].ids)
 
 
 def _mean(rows: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Sentiment by a network in ONNX. It needs ONNX Runtime and `tokenizers`, nothing of torch."""
 
 import json
+import os
 from pathlib import Path
 from typing import Self
 
@@ -47,18 +48,19 @@ class OnnxClassifier(TextClassifier):
         return cls(
             info,
             Tokenizer.from_file(str(folder / "tokenizer.json")),
-            network(folder / "model.onnx", device, threads),
+            network(folder / "model.onnx", device),
             reading_of(config["id2label"], model.options),
             batch_size=model.batch_size,
             max_tokens=min(config["max_position_embeddings"], MAX_TOKENS),
             pad_id=config["pad_token_id"],
+            lanes=(threads or len(os.sched_getaffinity(0))) if device == "cpu" else None,
         )
 
 
-def network(file: Path, device: str, threads: int | None) -> Infer:
-    """Runs the graph in `file`."""
+def network(file: Path, device: str) -> Infer:
+    """Runs the graph in `file`; on a CPU in the thread that asks, on one core."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(file), options, providers=_PROVIDERS[device])
     wanted = [one.name for one in session.get_inputs()]
     output = session.get_outputs()[0].name

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from callytics.domain.transcript import SentimentLabel
 from callytics.errors import ConfigurationError
 from callytics.ports import ModelInfo
-from workers.runtimes.classify import Inputs, TextClassifier, reading_of
+from workers.runtimes.classify import RUN_TOKENS, Inputs, TextClassifier, reading_of
 
 NEGATIVE, NEUTRAL, POSITIVE = SentimentLabel
 
@@ -96,7 +96,11 @@ class CountingNetwork:
 
 
 def classify(
-    texts: Sequence[str], *, batch_size: int = 4, max_tokens: int = 512
+    texts: Sequence[str],
+    *,
+    batch_size: int = 4,
+    max_tokens: int = 512,
+    lanes: int | None = None,
 ) -> tuple[list[float], CountingNetwork]:
     """The positive share of each of `texts`, which are of zeros and ones."""
     tokenizer = Tokenizer(models.WordLevel({"0": 0, "1": 1, "?": 2}, unk_token="?"))
@@ -110,6 +114,7 @@ def classify(
         batch_size=batch_size,
         max_tokens=max_tokens,
         pad_id=2,
+        lanes=lanes,
     )
     return [found.probabilities[POSITIVE] for found in classifier.classify(texts)], network
 
@@ -118,15 +123,27 @@ def classify(
     st.lists(st.text(st.sampled_from("01"), min_size=1, max_size=40), max_size=12),
     st.integers(1, 5),
     st.integers(1, 9),
+    st.sampled_from([None, 1, 3]),
 )
 def test_each_text_is_judged_by_itself_whatever_is_batched_or_cut(
-    texts: list[str], batch_size: int, max_tokens: int
+    texts: list[str], batch_size: int, max_tokens: int, lanes: int | None
 ) -> None:
-    found, network = classify(texts, batch_size=batch_size, max_tokens=max_tokens)
+    found, network = classify(texts, batch_size=batch_size, max_tokens=max_tokens, lanes=lanes)
     assert found == pytest.approx([text.count("1") / len(text) for text in texts])
     assert all(rows <= batch_size and tokens <= max_tokens for rows, tokens in network.shapes)
 
 
 def test_texts_of_like_length_share_a_batch() -> None:
     _, network = classify(["1" * 30, "0", "1" * 31, "01"], batch_size=2)
-    assert network.shapes == [(2, 2), (2, 31)]
+    assert network.shapes == [(2, 31), (2, 2)]
+
+
+def test_lanes_have_the_same_to_do() -> None:
+    _, network = classify(["0" * 10] * 8, batch_size=8, lanes=2)
+    assert network.shapes == [(4, 10), (4, 10)]
+
+
+def test_a_run_of_a_lane_fits_a_cores_cache() -> None:
+    _, network = classify(["0" * 30] * 8 + ["0" * 300], batch_size=32, lanes=1)
+    assert len(network.shapes) < 9
+    assert all(rows * tokens <= RUN_TOKENS or rows == 1 for rows, tokens in network.shapes)
