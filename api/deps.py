@@ -31,7 +31,8 @@ from callytics.services import api_keys, keys
 from callytics.settings import Settings
 
 
-def get_context(request: Request) -> ApiContext:
+async def get_context(request: Request) -> ApiContext:
+    """Async, as is whatever does not wait: what is not goes to a thread."""
     context: ApiContext = request.app.state.context
     return context
 
@@ -240,7 +241,7 @@ AUTH_ERRORS = (InvalidBoundKeyError, ForbiddenError, RateLimitedError)
 TEXT_AUTH_ERRORS = (InvalidApiKeyError, *AUTH_ERRORS)
 
 
-def _call_id(call_id: Annotated[str, Path(description="The call's id.")]) -> UUID:
+async def _call_id(call_id: Annotated[str, Path(description="The call's id.")]) -> UUID:
     """An id that no call can have is the id of no call."""
     try:
         return UUID(call_id)

@@ -59,14 +59,14 @@ SummaryBody = Annotated[
 TurnsBody = Annotated[Signed[NewTurns], Depends(signed(NewTurns, limit=_body_limit))]
 
 
-def _summary_id(summary_id: Annotated[str, Path(description="The summary's id.")]) -> UUID:
+async def _summary_id(summary_id: Annotated[str, Path(description="The summary's id.")]) -> UUID:
     try:
         return UUID(summary_id)
     except ValueError as error:
         raise QuickSummaryNotFoundError from error
 
 
-def _consultation_id(
+async def _consultation_id(
     consultation_id: Annotated[
         str, Path(description="The client's own name for it.", max_length=128)
     ],

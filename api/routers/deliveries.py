@@ -29,7 +29,7 @@ from callytics.services.delivery_views import DeliveryDetail, DeliveryView, Endp
 router = APIRouter(prefix=PREFIX, tags=["deliveries"], responses=openapi.problems(*AUTH_ERRORS))
 
 
-def _delivery_id(delivery_id: Annotated[str, Path(description="The delivery's id.")]) -> UUID:
+async def _delivery_id(delivery_id: Annotated[str, Path(description="The delivery's id.")]) -> UUID:
     try:
         return UUID(delivery_id)
     except ValueError as error:

@@ -51,7 +51,7 @@ IMAGE_FIELDS = frozenset({"image"})
 router = APIRouter(prefix=PREFIX, tags=["diagnosis"], responses=openapi.problems(*TEXT_AUTH_ERRORS))
 
 
-def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> UUID:
+async def _job_id(job_id: Annotated[str, Path(description="The job's id.")]) -> UUID:
     try:
         return UUID(job_id)
     except ValueError as error:

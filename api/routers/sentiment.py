@@ -29,7 +29,7 @@ from callytics.errors import (
     TextTooLongError,
     UnavailableError,
 )
-from callytics.services.sentiment import Inquiry, Source, serving, variants
+from callytics.services.sentiment import Inquiry, Source, look, serving, variants
 
 PREFIX = "/api/v1/sentiment"
 MARGIN_S = 0.05
@@ -97,7 +97,8 @@ def health(context: Context) -> SentimentHealth:
     to judge. The answer is 200 as long as the state is known: look at `status`. No key needed.
     """
     with statement_by_statement(context.sessions) as session:
-        loaded = all(serving(session, variant) for variant in variants(session))
+        standing = look(session)
+    loaded = all(serving(standing, variant) for variant in variants(standing))
     connected = context.cache.answers()
     return SentimentHealth(
         status="unhealthy" if not loaded else "healthy" if connected else "degraded",
@@ -120,7 +121,8 @@ def model_info(context: Context, _client: TextReader) -> SentimentModelInfo:
     replaces another, either of them.
     """
     with statement_by_statement(context.sessions) as session:
-        found = serving(session, variants(session)[0])
+        standing = look(session)
+    found = serving(standing, variants(standing)[0])
     if not found:
         raise ModelsNotReadyError(retry_after_s=2)
     details = found[0].details
@@ -151,8 +153,11 @@ async def _inquire(request: Request, context: ApiContext, texts: list[str]) -> I
                 await run_in_threadpool(service.try_again, inquiry)
         if inquiry.waiting:
             await run_in_threadpool(service.collect, inquiry, anyway=True)
-    # In a thread: word lists take a while for many texts.
-    await run_in_threadpool(service.end, inquiry)
+    if inquiry.unjudged:
+        # In a thread: word lists take a while for many texts.
+        await run_in_threadpool(service.end, inquiry)
+    else:
+        service.end(inquiry)
     context.metrics.count_texts(inquiry)
     return inquiry
 

@@ -25,6 +25,7 @@ def make_engine(settings: Settings, *, application: str = "callytics", ping: boo
     return create_engine(
         settings.database_url.get_secret_value(),
         pool_size=settings.database.pool_size,
+        max_overflow=0,
         pool_timeout=settings.database.pool_timeout_s,
         pool_pre_ping=ping,
         pool_use_lifo=True,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,12 +13,6 @@ from callytics.db.models import WorkerHeartbeat
 BEAT_EVERY_S = 5.0
 FRESH_FOR = timedelta(seconds=15)
 """A worker that said nothing for three beats is not counted on."""
-
-_MODELS_OF = text("""
-    SELECT models -> :model FROM worker_heartbeats
-    WHERE :queue = ANY (queues) AND state <> 'stopped'
-      AND beat_at > clock_timestamp() - CAST(:fresh_for AS interval)
-""")
 
 
 class Heartbeats:
@@ -63,13 +57,6 @@ class Heartbeats:
             )
             .order_by(WorkerHeartbeat.worker)
         ).all()
-
-    def models_of(self, queue: str, model: str) -> Sequence[Mapping[str, Any]]:
-        """What living workers of `queue` say of this model of theirs."""
-        said = self._session.scalars(
-            _MODELS_OF, {"queue": queue, "model": model, "fresh_for": FRESH_FOR}
-        )
-        return [each for each in said if each is not None]
 
     def ages(self) -> Mapping[str, float]:
         """Seconds since each worker spoke, but for those that said goodbye."""

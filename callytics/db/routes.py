@@ -26,6 +26,10 @@ class RouteBook:
         self._known: Mapping[Queue, Route] = {}
         self._good_until = 0.0
 
+    def default(self, queue: Queue) -> Route:
+        """What counts where no row says otherwise."""
+        return self._defaults.get(queue, ALONE)
+
     def now(self, session: Session) -> Mapping[Queue, Route]:
         """As they were a second ago at the earliest; mostly without a round trip."""
         return self._known if monotonic() < self._good_until else self.look(session)

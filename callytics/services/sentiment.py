@@ -13,11 +13,10 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import statement_by_statement
-from callytics.db.heartbeats import Heartbeats
-from callytics.db.routes import book_of
 from callytics.db.sentiment_requests import Costed, SentimentRequests
+from callytics.db.serving import Standing
 from callytics.domain import sentiment_words
-from callytics.domain.routes import ALONE, FIRST, MODEL_OF, Lane, assign
+from callytics.domain.routes import FIRST, Lane, assign
 from callytics.domain.stages import Queue, StageStatus
 from callytics.domain.text_cleaning import clean
 from callytics.domain.transcript import SentimentLabel
@@ -73,10 +72,13 @@ class Serving:
     details: Mapping[str, Any]
 
 
-def serving(session: Session, variant: str) -> Sequence[Serving]:
+def look(session: Session) -> Standing:
+    """As it is at this moment: from the switch to another model on none is asked that it leaves out."""
+    return Standing.look(session, Queue.SENTIMENT)
+
+
+def serving(standing: Standing, variant: str) -> Sequence[Serving]:
     """The models that workers of `variant` are ready to judge with; while one replaces another, both."""
-    lane = Lane(Queue.SENTIMENT, variant)
-    said = Heartbeats(session).models_of(str(lane), MODEL_OF[lane.queue])
     found = {
         model["fingerprint"]: Serving(
             name=model["model"],
@@ -84,27 +86,22 @@ def serving(session: Session, variant: str) -> Sequence[Serving]:
             fingerprint=model["fingerprint"],
             details=model["details"],
         )
-        for model in said
+        for model in standing.models(Lane(Queue.SENTIMENT, variant))
         if model.get("status") == "ready" and "fingerprint" in model
     }
     return list(found.values())
 
 
-def variants(session: Session) -> Sequence[str]:
+def variants(standing: Standing) -> Sequence[str]:
     """Those that have texts to judge, the one with most of them first."""
-    weights = _weights(session)
+    weights = standing.weights
     return sorted(filter(weights.get, weights), key=lambda name: -weights[name])
 
 
-def _weights(session: Session) -> Mapping[str, int]:
-    """As they are at this moment: from the switch to another model on none is asked that it leaves out."""
-    return book_of(session).look(session).get(Queue.SENTIMENT, ALONE).weights
-
-
-def _variant_of(session: Session, texts: Sequence[str]) -> str:
+def _variant_of(standing: Standing, texts: Sequence[str]) -> str:
     """The same for the same texts, as long as the route is."""
     digest = hashlib.sha256("\n".join(texts).encode()).digest()
-    return assign(Queue.SENTIMENT, UUID(bytes=digest[:16]), _weights(session))
+    return assign(Queue.SENTIMENT, UUID(bytes=digest[:16]), standing.weights)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +138,10 @@ class Inquiry:
         return [self.found[text] for text in self.texts]
 
     @property
+    def unjudged(self) -> Sequence[str]:
+        return [text for text in dict.fromkeys(self.texts) if text not in self.found]
+
+    @property
     def degraded(self) -> bool:
         """Whether word lists stand in for the model anywhere."""
         return any(one.source is Source.WORD_LISTS for one in self.found.values())
@@ -168,11 +169,12 @@ class Sentiments:
         """
         inquiry = Inquiry(id=request_id, texts=_cleaned(texts, self._settings))
         with statement_by_statement(self._sessions) as session:
-            inquiry.variant = _variant_of(session, inquiry.texts)
-            models = serving(session, inquiry.variant)
+            standing = look(session)
+            inquiry.variant = _variant_of(standing, inquiry.texts)
+            models = serving(standing, inquiry.variant)
             if len(models) == 1:
                 self._look_up(inquiry, models[0])
-            missing = [text for text in dict.fromkeys(inquiry.texts) if text not in inquiry.found]
+            missing = inquiry.unjudged
             if missing and not models:
                 inquiry.reasons.add(Reason.MODEL_NOT_READY)
             elif missing:
@@ -197,7 +199,7 @@ class Sentiments:
     def try_again(self, inquiry: Inquiry) -> None:
         """Tell the workers once more, those of another variant if the route is another one by now."""
         with statement_by_statement(self._sessions) as session:
-            variant = _variant_of(session, inquiry.texts)
+            variant = _variant_of(look(session), inquiry.texts)
             if variant != inquiry.variant:
                 SentimentRequests(session).move(inquiry.id, variant)
                 inquiry.variant = variant
@@ -235,7 +237,7 @@ class Sentiments:
         """Judge by word lists what no model has judged; raises ModelsNotReadyError or
         ModelUnavailableError where that is not wanted.
         """
-        missing = [text for text in dict.fromkeys(inquiry.texts) if text not in inquiry.found]
+        missing = inquiry.unjudged
         if missing and not self._settings.degrade:
             reason = min(inquiry.reasons)
             kind = (
