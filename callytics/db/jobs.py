@@ -160,6 +160,15 @@ class Jobs:
         found = self._session.execute(_HOLD, {"id": job.id, "attempt": job.attempt})
         return found.first() is not None
 
+    def is_done(self, job_id: UUID, attempt: int) -> bool:
+        """Whether this attempt did the job, and nobody has it done again."""
+        found = self._session.scalar(
+            select(Job.id).where(
+                Job.id == job_id, Job.attempt == attempt, Job.status == StageStatus.DONE
+            )
+        )
+        return found is not None
+
     def lock_all(self, job_ids: Collection[UUID]) -> Sequence[Job]:
         """These jobs, locked one after the other by id, so that no two transactions wait for each other."""
         return self._session.scalars(
