@@ -398,7 +398,7 @@ class AnalysisResults:
         return float(found) if found is not None else None
 
     def forget_call(self, call_id: UUID) -> None:
-        """Drop what was found of a call that is deleted, by shadows too: from now on there is no such analysis."""
+        """Drop what was found of a call that is deleted, by shadows too: there is no such analysis now."""
         items = select(AnalysisItem.id).where(AnalysisItem.call_id == call_id)
         # Who records one at this very moment does so before this, or finds the call gone.
         Jobs(self._session).lock_all(self._session.scalars(items).all())
