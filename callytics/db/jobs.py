@@ -80,7 +80,8 @@ _OVERDUE = text("""
           AND coalesce(next_attempt_at <= clock_timestamp(), true)
           AND coalesce(hinted_at + power(2, least(hints - 1, 6)) * CAST(:hint_after_s AS float8)
                        * interval '1 second' <= clock_timestamp(), true)
-        ORDER BY queued_at
+        -- However many shadows wait for a worker that is away, nothing else waits for them.
+        ORDER BY starts_with(kind, 'shadow_'), queued_at
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     )

@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from callytics.db.jobs import Jobs
+from callytics.db.jobs import insertion
 from callytics.db.models import Call, Job, ShadowRun
 from callytics.db.routes import route
 from callytics.db.stage_runs import StageRuns
@@ -40,6 +41,7 @@ def add(
         session,
         SHADOWS[stage],
         variant,
+        duration_s=call.duration_s,
         call_id=call.id,
         stage=stage,
         main_attempt=claim.attempt,
@@ -54,15 +56,28 @@ def add_of_job(session: Session, job: Job, seen: list[Any] | None = None) -> Seq
     return _add(session, kind, job.variant, job_id=job.id, main_attempt=job.attempt, input=seen)
 
 
-def _add(session: Session, kind: JobKind, variant: str, **subject: Any) -> Sequence[JobHint]:
-    """Queue a run of the queue's shadow, unless `variant`, which did the work, is that itself."""
+def _add(
+    session: Session,
+    kind: JobKind,
+    variant: str,
+    *,
+    duration_s: float | None = None,
+    **subject: Any,
+) -> Sequence[JobHint]:
+    """Queue a run of the queue's shadow, unless `variant`, which did the work, is that itself.
+
+    One round trip: somebody waits for the answer that is being recorded.
+    """
     shadow = route(session, JOBS[kind].queue).shadow
-    if shadow in (None, variant):
+    if shadow is None or shadow == variant:
         return []
-    job = Jobs(session).add(kind, priority=Priority.LOW, variant=shadow)
-    session.add(ShadowRun(id=job.id, main_variant=variant, **subject))
-    session.flush()
-    return hints_of(session, [job])
+    hint = JobHint(
+        job_id=uuid4(), kind=kind, priority=Priority.LOW, variant=shadow, duration_s=duration_s
+    )
+    job = insertion(kind, id=hint.job_id, priority=hint.priority, variant=shadow)
+    run = insert(ShadowRun).values(id=hint.job_id, main_variant=variant, **subject)
+    session.execute(run.add_cte(job.cte("job")))
+    return [hint]
 
 
 def hints_of(session: Session, jobs: Collection[Job]) -> Sequence[JobHint]:

@@ -243,6 +243,17 @@ def test_one_whose_worker_died_is_run_again(bench: Bench, kind: JobKind) -> None
     assert bench.count(ShadowRun) == 1
 
 
+def test_however_many_wait_the_broker_is_told_of_other_work_first(bench: Bench) -> None:
+    bench.recorded(JobKind.ANALYSIS)
+    bench.ask()
+    with unit_of_work(bench.sessions) as session:
+        session.execute(update(Job).values(hinted_at=None))
+
+        (told,) = Jobs(session).overdue(0, limit=1)
+
+    assert told.kind is JobKind.QUICK_SUMMARY
+
+
 @pytest.mark.parametrize("kind", BOTH)
 def test_a_switch_that_leaves_the_shadow_out_cancels_what_waits_for_it_alone(
     bench: Bench, kind: JobKind
