@@ -244,8 +244,8 @@ def test_one_whose_worker_died_is_run_again(bench: Bench, kind: JobKind) -> None
 
 
 def test_however_many_wait_the_broker_is_told_of_other_work_first(bench: Bench) -> None:
-    bench.recorded(JobKind.ANALYSIS)
-    bench.ask()
+    bench.recorded(JobKind.QUICK_SUMMARY)
+    bench.ask("고객: 배송이 언제 되나요?", "CL-2")
     with unit_of_work(bench.sessions) as session:
         session.execute(update(Job).values(hinted_at=None))
 
