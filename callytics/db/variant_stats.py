@@ -142,15 +142,7 @@ class VariantStats:
                 & (ShadowRun.main_attempt == StageRun.attempt),
             )
             .join(Job, Job.id == ShadowRun.id)
-            .where(
-                StageRun.stage == stage,
-                StageRun.status == StageStatus.DONE,
-                Job.status == StageStatus.DONE,
-                Job.finished_at > since,
-                StageRun.variant.in_((first, second)),
-                Job.variant.in_((first, second)),
-                Job.variant != StageRun.variant,
-            )
+            .where(StageRun.stage == stage, *_both_did(StageRun, (first, second), since))
             .options(undefer(StageRun.output), undefer(ShadowRun.output))
             .order_by(Job.finished_at.desc())
             .limit(LATEST_CALLS)
@@ -180,15 +172,7 @@ class VariantStats:
                 (AnalysisResult.item_id == AnalysisItem.id)
                 & (AnalysisResult.run_no == AnalysisItem.run_no),
             )
-            .where(
-                main.kind == kind,
-                main.status == StageStatus.DONE,
-                Job.status == StageStatus.DONE,
-                Job.finished_at > since,
-                main.variant.in_((first, second)),
-                Job.variant.in_((first, second)),
-                Job.variant != main.variant,
-            )
+            .where(main.kind == kind, *_both_did(main, (first, second), since))
             .order_by(Job.finished_at.desc())
             .limit(LATEST_CALLS)
         )
@@ -196,6 +180,20 @@ class VariantStats:
             (row.found, row.output) if row.variant == first else (row.output, row.found)
             for row in rows
         ]
+
+
+def _both_did(
+    main: type[StageRun | Job], variants: Collection[str], since: datetime
+) -> Sequence[ColumnElement[bool]]:
+    """One of the variants has done the main work, and another, in the job, its shadow."""
+    return [
+        main.status == StageStatus.DONE,
+        Job.status == StageStatus.DONE,
+        Job.finished_at > since,
+        main.variant.in_(variants),
+        Job.variant.in_(variants),
+        Job.variant != main.variant,
+    ]
 
 
 def _seconds(table: type[StageAttempt | Job]) -> ColumnElement[Any]:
