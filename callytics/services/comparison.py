@@ -190,6 +190,10 @@ def _ratio(name: str, parts: Sequence[tuple[float, float]]) -> Agreement:
     return Agreement(name=name, estimate=statistics.bootstrap(parts, statistics.ratio_of_sums))
 
 
+def _share(name: str, told: Sequence[bool]) -> Agreement:
+    return Agreement(name=name, estimate=statistics.share(sum(told), len(told)))
+
+
 def _of_words(_session: Session, pairs: Sequence[Pair], first: str) -> Sequence[Agreement]:
     texts = [
         ["".join(word["text"] for word in side["words"]) for side in sides]
@@ -263,20 +267,20 @@ def _of_summaries(session: Session, pairs: Sequence[Pair], first: str) -> Sequen
 def _passed(found: Sequence[_Sides]) -> Sequence[Agreement]:
     """How many summaries of each passed the checks."""
     first, second = (
-        [(side.get("source") != Source.QUOTES, 1.0) for side in sides]
+        [side.get("source") != Source.QUOTES for side in sides]
         for sides in zip(*found, strict=True)
     )
     return [
-        _ratio("passed the checks, the first", first),
-        _ratio("passed the checks, the second", second),
+        _share("passed the checks, the first", first),
+        _share("passed the checks, the second", second),
     ]
 
 
 def _of_quick_summaries(found: Sequence[_Sides]) -> Sequence[Agreement]:
-    same = [(one["source"] == other["source"], 1.0) for one, other in found]
+    same = [one["source"] == other["source"] for one, other in found]
     return [
         _character_errors([(one["text"], other["text"]) for one, other in found]),
-        _ratio("equal sources", same),
+        _share("equal sources", same),
         *_passed(found),
     ]
 
@@ -284,13 +288,13 @@ def _of_quick_summaries(found: Sequence[_Sides]) -> Sequence[Agreement]:
 def _of_analyses(found: Sequence[_Sides]) -> Sequence[Agreement]:
     verdicts = [_verdicts(*sides) for sides in found]
     equal = [(sum(one == other for one, other in pairs), len(pairs)) for pairs in verdicts]
-    titles = [(one["titles"]["keyword"] == other["titles"]["keyword"], 1.0) for one, other in found]
+    titles = [one["titles"]["keyword"] == other["titles"]["keyword"] for one, other in found]
     better = [other["quality_score"] - one["quality_score"] for one, other in found]
     return [
         _ratio("equal verdicts of the checks", equal),
         Agreement(name="Cohen's kappa", estimate=statistics.bootstrap(verdicts, statistics.kappa)),
         _ratio("keywords in common", [_in_common(*sides) for sides in found]),
-        _ratio("equal keyword titles", titles),
+        _share("equal keyword titles", titles),
         Agreement(
             name="quality score, the second less the first",
             estimate=statistics.bootstrap(better, fmean),
