@@ -33,7 +33,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from callytics.domain.routes import FIRST, MODEL_OF, Lane, Route, alone, is_variant_name
+from callytics.domain.routes import ALONE, FIRST, MODEL_OF, Lane, Route, alone, is_variant_name
 from callytics.domain.stages import Queue
 from callytics.errors import ConfigurationError
 
@@ -263,6 +263,10 @@ class ModelSettings(_Block):
         """As `variant`; one that only its own workers know passes for the first."""
         return self.variant(name if name in self.variants else FIRST)
 
+    def answered_apart_from(self, other: "ModelSettings") -> bool:
+        """Whether it has a server, or an order of providers, that is not the `other` one's."""
+        return (self.server, self.providers) != (other.server, other.providers)
+
     def variant(self, name: str) -> "ModelSettings":
         """The model as the variant `name` has it; raises ConfigurationError for one that is not set.
 
@@ -351,6 +355,20 @@ class ModelsSettings(_Block):
     diagnosis_image: ModelSettings | None = None
     """The chat model that judges one by a photo; None: photos are refused. As soon as one of its settings
     is made, the others are those of the preset `production`."""
+
+    @model_validator(mode="after")
+    def _others_have_no_variants(self) -> "ModelsSettings":
+        """Raises ValueError for what would be ignored."""
+        for name, model in self:
+            if name in MODEL_OF.values() or model is None:
+                continue
+            if model.variants or model.route != ALONE:
+                raise ValueError(
+                    f"{name} has no variants, weights or shadow: one worker serves both models of "
+                    "diagnoses, and a photo or a complaint goes to no further model for comparison; "
+                    "`callytics providers use` chooses who answers"
+                )
+        return self
 
     def of(self, queue: Queue) -> ModelSettings:
         """That of the queue's work, which has one (MODEL_OF)."""

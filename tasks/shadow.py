@@ -1,8 +1,8 @@
-"""The tasks of shadow runs, one a stage: each runs on the queue of its stage."""
+"""The tasks of shadow runs, one a stage or kind of job: each runs on the queue of what it repeats."""
 
 from celery import Task, shared_task
 
-from callytics.domain.jobs import SHADOWS, JobKind
+from callytics.domain.jobs import SHADOW_KINDS, JobKind
 from callytics.queueing.queues import JOB_TASK
 from tasks.base import run
 
@@ -15,4 +15,4 @@ def _task(kind: JobKind) -> Task:
     return shadow
 
 
-TASKS = tuple(_task(kind) for kind in SHADOWS.values())
+TASKS = tuple(_task(kind) for kind in SHADOW_KINDS)

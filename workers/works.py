@@ -13,15 +13,15 @@ from callytics.domain.jobs import SHADOWS, JobKind
 from callytics.domain.stages import Stage
 from callytics.ports import ChatModel, Model, Preparer, SentimentModel
 from callytics.services import keys
-from callytics.services.batch_items import AnalysisWork
+from callytics.services.batch_items import AnalysisRepeat, AnalysisWork
 from callytics.services.call_ending import CallEndedWork
 from callytics.services.classifier import Classifier
 from callytics.services.delivery import DeliveryWork
 from callytics.services.diagnosis_jobs import DiagnosisWork
 from callytics.services.job_work import JobWork
 from callytics.services.providers import ProviderRows
-from callytics.services.quick_summary import AheadReader, QuickSummaryWork
-from callytics.services.shadow import ShadowWork
+from callytics.services.quick_summary import AheadReader, QuickSummaryRepeat, QuickSummaryWork
+from callytics.services.shadow import ShadowWork, StageRepeat
 from callytics.services.stage import StageWork
 from callytics.services.stages.diarize import Diarize
 from callytics.services.stages.merge import Merge
@@ -74,6 +74,20 @@ class Works:
             ),
             JobKind.DIAGNOSIS: lambda chats: DiagnosisWork(chats, settings.models),
             **{kind: self._shadow_of(stage) for stage, kind in SHADOWS.items()},
+            JobKind.SHADOW_QUICK_SUMMARY: lambda chats: ShadowWork(
+                JobKind.SHADOW_QUICK_SUMMARY,
+                QuickSummaryRepeat(
+                    chats["summarize"], settings.models.summarize, settings.quick_summary
+                ),
+            ),
+            JobKind.SHADOW_ANALYSIS: lambda chats: ShadowWork(
+                JobKind.SHADOW_ANALYSIS,
+                AnalysisRepeat(
+                    chats["analyse"],
+                    settings.models.analyse,
+                    first=get_settings().models.analyse.model,
+                ),
+            ),
         }
 
     def needs_model(self, name: str) -> bool:
@@ -97,9 +111,7 @@ class Works:
         first, own = (
             getattr(models, name, None) for models in (get_settings().models, self._settings.models)
         )
-        if first is None or own is None:
-            return False
-        return bool((own.server, own.providers) != (first.server, first.providers))
+        return first is not None and own is not None and own.answered_apart_from(first)
 
     def _of_this_variant(self) -> Mapping[str, ModelSettings]:
         """What this worker's variant takes where a batch was closed with the first one's model."""
@@ -107,7 +119,9 @@ class Works:
         return {} if own == first else {first.model: own}
 
     def _shadow_of(self, stage: Stage) -> Callable[[Mapping[str, Any]], JobWork]:
-        return lambda models: ShadowWork(self.make(stage, models[stage.value]))
+        return lambda models: ShadowWork(
+            SHADOWS[stage], StageRepeat(self.make(stage, models[stage.value]))
+        )
 
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel

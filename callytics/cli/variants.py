@@ -222,7 +222,9 @@ def compare(
     ] = "7d",  # type: ignore[assignment]  # read by the parser
     as_json: Json = False,
 ) -> None:
-    """Compare two variants: seconds, failures, and agreement on the calls that both worked on.
+    """Compare two variants: seconds, failures, and agreement on what both worked on.
+
+    Of `slm`, summaries of calls and quick summaries each by themselves.
 
     Every figure has its 95 % confidence interval; the last lines say what they allow to conclude.
     """
@@ -232,11 +234,19 @@ def compare(
     with local.sessions() as sessions, unit_of_work(sessions) as session:
         found = comparison.compare(session, task, first, second, since)
     if as_json:
-        print_json({**asdict(found), "says": found.says})
+        print_json([{**asdict(one), "says": one.says} for one in found])
         return
+    for one in found:
+        if len(found) > 1:
+            print_plain(f"{one.subjects.capitalize()}:")
+        _show(one, first, second)
+
+
+def _show(found: "Comparison", first: str, second: str) -> None:
     print_table(("figure", first, second), _figures(found))
     for one in found.agreement:
-        print_plain(f"{one.name}: {_interval(one.estimate, '.3f')}, {one.estimate.count} calls")
+        count = f"{one.estimate.count} {found.subjects}"
+        print_plain(f"{one.name}: {_interval(one.estimate, '.3f')}, {count}")
     for sentence in found.says:
         print_plain(sentence)
 

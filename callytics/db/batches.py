@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload, undefer
 
+from callytics.db.jobs import Jobs
 from callytics.db.models import (
     AnalysisBatch,
     AnalysisItem,
@@ -29,6 +30,7 @@ from callytics.db.models import (
     BatchNumber,
     Client,
     Job,
+    ShadowRun,
 )
 from callytics.domain.batching import BatchStatus, batch_name
 from callytics.domain.stages import StageStatus
@@ -396,8 +398,12 @@ class AnalysisResults:
         return float(found) if found is not None else None
 
     def forget_call(self, call_id: UUID) -> None:
-        """Drop what was found of a call that is deleted: from now on there is no such analysis."""
+        """Drop what was found of a call that is deleted, by shadows too: there is no such analysis now."""
         items = select(AnalysisItem.id).where(AnalysisItem.call_id == call_id)
+        # Who records one at this very moment does so before this, or finds the call gone.
+        Jobs(self._session).lock_all(self._session.scalars(items).all())
+        shadows = select(ShadowRun.id).where(ShadowRun.job_id.in_(items))
+        self._session.execute(delete(Job).where(Job.id.in_(shadows)))
         self._session.execute(delete(AnalysisResult).where(AnalysisResult.item_id.in_(items)))
         self._session.execute(
             update(Job)

@@ -80,7 +80,8 @@ _OVERDUE = text("""
           AND coalesce(next_attempt_at <= clock_timestamp(), true)
           AND coalesce(hinted_at + power(2, least(hints - 1, 6)) * CAST(:hint_after_s AS float8)
                        * interval '1 second' <= clock_timestamp(), true)
-        ORDER BY queued_at
+        -- However many shadows wait for a worker that is away, nothing else waits for them.
+        ORDER BY starts_with(kind, 'shadow_'), queued_at
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     )
@@ -159,6 +160,15 @@ class Jobs:
         """Lock the row if the attempt that `job` was claimed for is the running one still."""
         found = self._session.execute(_HOLD, {"id": job.id, "attempt": job.attempt})
         return found.first() is not None
+
+    def is_done(self, job_id: UUID, attempt: int) -> bool:
+        """Whether this attempt did the job, and nobody has it done again."""
+        found = self._session.scalar(
+            select(Job.id).where(
+                Job.id == job_id, Job.attempt == attempt, Job.status == StageStatus.DONE
+            )
+        )
+        return found is not None
 
     def lock_all(self, job_ids: Collection[UUID]) -> Sequence[Job]:
         """These jobs, locked one after the other by id, so that no two transactions wait for each other."""

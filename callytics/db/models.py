@@ -366,18 +366,24 @@ class ModelRoute(Base):
 
 
 class ShadowRun(Base):
-    """What another variant makes of what a stage of a call was done with. It is never shown."""
+    """What another variant makes of what a stage of a call, or a job, was done with. It is never shown."""
 
     __tablename__ = "shadow_runs"
 
     id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), index=True)
-    stage: Mapped[Stage]
+    call_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("calls.id", ondelete="CASCADE"), index=True
+    )
+    stage: Mapped[Stage | None]
+    job_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), index=True
+    )
+    """What it repeats: a stage of a call, or a job."""
     main_attempt: Mapped[int]
-    """The attempt at the stage that it is compared with."""
+    """The attempt at the stage, or the job, that it is compared with."""
     main_variant: Mapped[str] = mapped_column(String(32))
     input: Mapped[list[Any] | None] = mapped_column(deferred=True)
-    """What the stage read, where its own result has taken the place of that."""
+    """What was read, where it may be another by the time that the shadow runs."""
     output: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
     model: Mapped[str | None]
     revision: Mapped[str | None]
@@ -385,7 +391,9 @@ class ShadowRun(Base):
     """That it computed."""
     audio_s: Mapped[float | None]
 
-    job: Mapped[Job] = relationship(lazy="raise")
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(call_id, stage) = 2 * num_nulls(job_id)", name="subject"),
+    )
 
 
 class QuickSummary(Base):

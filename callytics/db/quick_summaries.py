@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, case, delete, exists, func, select, text, update
+from sqlalchemy import Interval, bindparam, case, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from callytics.db.engine import RELAX, insist
 from callytics.db.heartbeats import FRESH_FOR
 from callytics.db.jobs import insertion
-from callytics.db.models import Conversation, Job, QuickSummary
+from callytics.db.models import Conversation, Job, QuickSummary, ShadowRun
 from callytics.domain.job import Priority
-from callytics.domain.jobs import JobKind
+from callytics.domain.jobs import JOBS, JobKind
 from callytics.domain.providers import OWN
+from callytics.domain.routes import Lane
 from callytics.domain.stages import StageStatus
 from callytics.errors import ConversationNotFoundError, QuickSummaryNotFoundError
 
@@ -28,7 +29,8 @@ _SUMMARY = QuickSummary.__table__.c
 _STANDING = text("""
     WITH asked_first AS (
         SELECT coalesce(
-            (SELECT providers[1] FROM provider_choices WHERE task = 'slm'), :first
+            (SELECT providers[1] FROM provider_choices WHERE task = 'slm' AND :heeds_choice),
+            :first
         ) AS name
     )
     SELECT
@@ -37,17 +39,20 @@ _STANDING = text("""
             FROM asked_first, quick_summaries AS earlier JOIN jobs AS its USING (id)
             WHERE earlier.client_id = :client_id AND earlier.content_hash = :content_hash
               AND earlier.received_at > clock_timestamp() - CAST(:within AS interval)
+              -- Since it was asked it may have moved to another variant.
+              AND its.variant = :variant
               AND (
                   its.status = 'running'
                   OR its.status = 'queued' AND its.priority = ANY(:no_later)
                   OR its.status = 'done'
-                  AND earlier.model = CAST(:models AS jsonb) ->> asked_first.name
                   AND coalesce(earlier.provider, asked_first.name) = asked_first.name
-                  AND (asked_first.name <> ALL(:own) OR EXISTS (
+                  AND CASE WHEN asked_first.name = ANY(:own) THEN EXISTS (
                       SELECT FROM worker_heartbeats
                       WHERE beat_at > clock_timestamp() - CAST(:fresh_for AS interval)
+                        AND :lane = ANY(queues)
+                        AND models -> 'summarize' ->> 'model' = earlier.model
                         AND models -> 'summarize' ->> 'revision' = earlier.revision
-                  ))
+                  ) ELSE earlier.model = CAST(:models AS jsonb) ->> asked_first.name END
               )
             ORDER BY earlier.received_at DESC
             LIMIT 1
@@ -227,17 +232,19 @@ class QuickSummaries:
         content_hash: str,
         *,
         priority: Priority,
+        variant: str,
         models: Mapping[str, str],
         first: str,
+        heeds_choice: bool,
         ahead: bool,
         within: timedelta,
     ) -> Standing:
-        """What a request of this `priority` would find, and how long one like it takes.
+        """What a request of this `priority`, for this `variant`, would find, and how long one like it takes.
 
-        An earlier one with the same content counts if it is answered, or will be no later. An answer
-        counts if it is that of the provider who is asked first now (`first`, unless somebody chose another),
-        by the model that it has in `models`; an engine's own if a worker that lives now would give it with
-        the same revision.
+        An earlier one with the same content, of the same variant, counts if it is answered, or will be no
+        later. An answer counts if it is that of the provider who is asked first now (`first`, unless somebody
+        chose another and the variant `heeds_choice`): a hosted one's by the model that it has in `models`,
+        an engine's own by the model and revision that a living worker of the variant has.
         """
         row = self._session.execute(
             _STANDING,
@@ -246,8 +253,11 @@ class QuickSummaries:
                 "content_hash": content_hash,
                 "within": within,
                 "no_later": [*map(str, _BEFORE[priority])],
+                "variant": variant,
+                "lane": str(Lane(JOBS[JobKind.QUICK_SUMMARY].queue, variant)),
                 "models": dict(models),
                 "first": first,
+                "heeds_choice": heeds_choice,
                 "own": list(OWN),
                 "fresh_for": FRESH_FOR,
                 "ahead": ahead,
@@ -273,11 +283,12 @@ class QuickSummaries:
         return [Answered(seconds=float(row.seconds), late=row.late) for row in rows]
 
     def forget(self, older_than: timedelta) -> None:
-        """Drop requests, and with them what was said, that nobody will ask for again."""
+        """Drop requests, and with them what was said and their shadows, that nobody will ask for again."""
         old = select(QuickSummary.id).where(
             QuickSummary.received_at < func.clock_timestamp() - older_than
         )
-        self._session.execute(delete(Job).where(Job.id.in_(old)))
+        shadows = select(ShadowRun.id).where(ShadowRun.job_id.in_(old))
+        self._session.execute(delete(Job).where(or_(Job.id.in_(old), Job.id.in_(shadows))))
 
 
 class Conversations:

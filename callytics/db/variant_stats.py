@@ -5,12 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy.orm import Session, aliased, undefer
 
-from callytics.db.models import Call, Job, ShadowRun, StageAttempt, StageRun
-from callytics.domain.jobs import JOBS, SHADOWS, kinds_of
-from callytics.domain.stages import PIPELINE, Queue, Stage, StageStatus
+from callytics.db.models import (
+    AnalysisItem,
+    AnalysisResult,
+    Call,
+    Job,
+    QuickSummary,
+    ShadowRun,
+    StageAttempt,
+    StageRun,
+)
+from callytics.domain.jobs import JOBS, SHADOWS, JobKind
+from callytics.domain.stages import Stage, StageStatus
 
 LATEST_RUNS = 2000
 LATEST_CALLS = 500
@@ -49,29 +58,25 @@ class VariantStats:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def ended(
-        self, queue: Queue, variant: str, since: datetime, *, ignoring: Collection[str]
+    def ended_stages(
+        self, stage: Stage, variant: str, since: datetime, *, ignoring: Collection[str]
     ) -> Sequence[EndedRun]:
-        """The latest attempts of the variant at the queue's stage, as the main run and as the shadow; where
-        the queue has no stage, at its jobs.
+        """The latest attempts of the variant at the stage, as the main run and as the shadow.
 
-        Other jobs of a stage's queue are left out: a quick summary is not as long as that of a call. Where
-        none is named as the model, or one of `ignoring`, no model was asked.
+        Where none is named as the model, or one of `ignoring`, no model was asked.
         """
-        stages = [spec.stage for spec in PIPELINE if spec.queue is queue]
-        attempts = self._session.execute(
+        rows = self._session.execute(
             select(
                 _seconds(StageAttempt),
                 StageRun.audio_s,
                 func.nullif(StageAttempt.outcome, StageStatus.DONE.value).label("code"),
-                literal(0).label("retried"),
             )
             .join(
                 StageRun,
                 (StageRun.call_id == StageAttempt.call_id) & (StageRun.stage == StageAttempt.stage),
             )
             .where(
-                StageAttempt.stage.in_(stages),
+                StageAttempt.stage == stage,
                 StageAttempt.variant == variant,
                 StageAttempt.finished_at > since,
                 StageAttempt.outcome.not_in(NOT_COUNTED),
@@ -80,27 +85,48 @@ class VariantStats:
             .order_by(StageAttempt.finished_at.desc())
             .limit(LATEST_RUNS)
         )
-        kinds = [SHADOWS[stage] for stage in stages if stage in SHADOWS] or kinds_of([queue])
-        jobs = self._session.execute(
+        attempts = [
+            EndedRun(seconds=float(row.seconds), audio_s=row.audio_s, code=row.code) for row in rows
+        ]
+        return [*attempts, *self.ended_jobs([SHADOWS[stage]], variant, since)]
+
+    def ended_jobs(
+        self, kinds: Collection[JobKind], variant: str, since: datetime
+    ) -> Sequence[EndedRun]:
+        """The latest attempts of the variant at jobs of these kinds.
+
+        A quick summary without a provider asked no model. Of one whose turns were sent ahead the seconds
+        are left out: a shadow's engine has read nothing before.
+        """
+        rows = self._session.execute(
             select(
-                _seconds(Job),
+                case((QuickSummary.ahead, None), else_=_seconds(Job)).label("seconds"),
                 ShadowRun.audio_s,
                 Job.problem["code"].astext.label("code"),
                 _retried().label("retried"),
             )
             .outerjoin(ShadowRun, ShadowRun.id == Job.id)
+            .outerjoin(QuickSummary, QuickSummary.id == func.coalesce(ShadowRun.job_id, Job.id))
             .where(
                 Job.kind.in_(kinds),
                 Job.variant == variant,
                 Job.finished_at > since,
-                Job.status.in_((StageStatus.DONE, StageStatus.FAILED)),
+                or_(
+                    Job.status == StageStatus.FAILED,
+                    (Job.status == StageStatus.DONE)
+                    & ((Job.kind != JobKind.QUICK_SUMMARY) | QuickSummary.provider.is_not(None)),
+                ),
             )
             .order_by(Job.finished_at.desc())
             .limit(LATEST_RUNS)
-        )
-        rows = [*attempts, *jobs]
+        ).all()
         ended = [
-            EndedRun(seconds=float(row.seconds), audio_s=row.audio_s, code=row.code) for row in rows
+            EndedRun(
+                seconds=None if row.seconds is None else float(row.seconds),
+                audio_s=row.audio_s,
+                code=row.code,
+            )
+            for row in rows
         ]
         return [*ended, *[FAILED_BEFORE] * sum(row.retried for row in rows)]
 
@@ -116,20 +142,58 @@ class VariantStats:
                 & (ShadowRun.main_attempt == StageRun.attempt),
             )
             .join(Job, Job.id == ShadowRun.id)
-            .where(
-                StageRun.stage == stage,
-                StageRun.status == StageStatus.DONE,
-                Job.status == StageStatus.DONE,
-                Job.finished_at > since,
-                StageRun.variant.in_((first, second)),
-                Job.variant.in_((first, second)),
-                Job.variant != StageRun.variant,
-            )
+            .where(StageRun.stage == stage, *_both_did(StageRun, (first, second), since))
             .options(undefer(StageRun.output), undefer(ShadowRun.output))
             .order_by(Job.finished_at.desc())
             .limit(LATEST_CALLS)
         )
         return [Pair(call=row.Call, main=row.StageRun, shadow=row.ShadowRun) for row in rows]
+
+    def job_pairs(
+        self, kind: JobKind, first: str, second: str, since: datetime
+    ) -> Sequence[tuple[Any, Any]]:
+        """What the first and the second found of the latest jobs that one of them has done, and the other,
+        as its shadow, too.
+        """
+        main = aliased(Job)
+        summary = func.jsonb_build_object("text", QuickSummary.text).concat(QuickSummary.checks)
+        found = func.coalesce(AnalysisResult.analysis, summary).label("found")
+        rows = self._session.execute(
+            select(main.variant, found, ShadowRun.output)
+            .join(
+                ShadowRun,
+                (ShadowRun.job_id == main.id) & (ShadowRun.main_attempt == main.attempt),
+            )
+            .join(Job, Job.id == ShadowRun.id)
+            .outerjoin(QuickSummary, QuickSummary.id == main.id)
+            .outerjoin(AnalysisItem, AnalysisItem.id == main.id)
+            .outerjoin(
+                AnalysisResult,
+                (AnalysisResult.item_id == AnalysisItem.id)
+                & (AnalysisResult.run_no == AnalysisItem.run_no),
+            )
+            .where(main.kind == kind, *_both_did(main, (first, second), since))
+            .order_by(Job.finished_at.desc())
+            .limit(LATEST_CALLS)
+        )
+        return [
+            (row.found, row.output) if row.variant == first else (row.output, row.found)
+            for row in rows
+        ]
+
+
+def _both_did(
+    main: type[StageRun | Job], variants: Collection[str], since: datetime
+) -> Sequence[ColumnElement[bool]]:
+    """One of the variants has done the main work, and another, in the job, its shadow."""
+    return [
+        main.status == StageStatus.DONE,
+        Job.status == StageStatus.DONE,
+        Job.finished_at > since,
+        main.variant.in_(variants),
+        Job.variant.in_(variants),
+        Job.variant != main.variant,
+    ]
 
 
 def _seconds(table: type[StageAttempt | Job]) -> ColumnElement[Any]:

@@ -24,6 +24,9 @@ class JobKind(StrEnum):
     SHADOW_SENTIMENT = "shadow_sentiment"
     SHADOW_SUMMARIZE = "shadow_summarize"
     """What a stage did, done once more by another variant of its model, for comparison."""
+    SHADOW_QUICK_SUMMARY = "shadow_quick_summary"
+    SHADOW_ANALYSIS = "shadow_analysis"
+    """The same of a job."""
 
 
 SHADOWS: Mapping[Stage, JobKind] = {
@@ -39,6 +42,14 @@ SHADOWS: Mapping[Stage, JobKind] = {
 """The stages that a shadow can repeat."""
 
 SHADOWED: Mapping[JobKind, Stage] = {kind: stage for stage, kind in SHADOWS.items()}
+
+JOB_SHADOWS: Mapping[JobKind, JobKind] = {
+    JobKind.QUICK_SUMMARY: JobKind.SHADOW_QUICK_SUMMARY,
+    JobKind.ANALYSIS: JobKind.SHADOW_ANALYSIS,
+}
+"""The jobs that a shadow can repeat."""
+
+SHADOW_KINDS = frozenset([*SHADOWED, *JOB_SHADOWS.values()])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +90,13 @@ JOBS: Mapping[JobKind, JobSpec] = {
             JobSpec(kind=kind, queue=SPECS[stage].queue, models=(stage.value,), max_attempts=2)
             for stage, kind in SHADOWS.items()
         ),
+        JobSpec(
+            kind=JobKind.SHADOW_QUICK_SUMMARY,
+            queue=Queue.SLM,
+            models=("summarize",),
+            max_attempts=2,
+        ),
+        JobSpec(kind=JobKind.SHADOW_ANALYSIS, queue=Queue.MLM, models=("analyse",), max_attempts=2),
     )
 }
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from callytics.db.engine import unit_of_work
 from callytics.db.routes import variant_for
 from callytics.domain.job import Priority
-from callytics.domain.jobs import SHADOWED
+from callytics.domain.jobs import SHADOW_KINDS
 from callytics.domain.routes import Lane
 from callytics.domain.stages import Stage
 from callytics.queueing.queues import (
@@ -55,7 +55,7 @@ def _limits(limit_s: float | None) -> dict[str, float]:
 
 
 def job_signature(app: Celery, hint: JobHint) -> Signature:
-    """Shadow runs have the limits of their stage and go behind everything else.
+    """Shadow runs go behind everything else; those of a stage have its limits.
 
     Other jobs have none: most run in threads, which know none; what they wait for has its own.
     """
@@ -65,7 +65,7 @@ def job_signature(app: Celery, hint: JobHint) -> Signature:
         kwargs={"job_id": str(hint.job_id)},
         immutable=True,
         queue=str(hint.lane),
-        priority=SHADOW_PRIORITY if hint.kind in SHADOWED else MESSAGE_PRIORITY[hint.priority],
+        priority=SHADOW_PRIORITY if hint.kind in SHADOW_KINDS else MESSAGE_PRIORITY[hint.priority],
         **_limits(hint.time_limit_s),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from callytics.domain.job import Priority
-from callytics.domain.jobs import JOBS, SHADOWS, JobKind
+from callytics.domain.jobs import JOBS, SHADOW_KINDS, JobKind
 from callytics.domain.stages import SPECS, Queue, Stage
 
 
@@ -31,6 +31,8 @@ class TaskName(StrEnum):
     SHADOW_PUNCTUATE = "callytics.shadow_punctuate"
     SHADOW_SENTIMENT = "callytics.shadow_sentiment"
     SHADOW_SUMMARIZE = "callytics.shadow_summarize"
+    SHADOW_QUICK_SUMMARY = "callytics.shadow_quick_summary"
+    SHADOW_ANALYSIS = "callytics.shadow_analysis"
     SWEEP = "callytics.sweep"
     TIDY = "callytics.tidy"
 
@@ -43,7 +45,7 @@ JOB_TASK: Mapping[JobKind, TaskName] = {
     JobKind.CALL_ENDED: TaskName.CALL_ENDED,
     JobKind.DELIVERY: TaskName.DELIVER,
     JobKind.DIAGNOSIS: TaskName.DIAGNOSE,
-    **{kind: TaskName[kind.name] for kind in SHADOWS.values()},
+    **{kind: TaskName[kind.name] for kind in SHADOW_KINDS},
 }
 
 ROUTES: Mapping[TaskName, Queue] = {

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import fmean, median
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from callytics.db.turns import Turns
 from callytics.db.variant_stats import EndedRun, Pair, VariantStats
 from callytics.domain import statistics
 from callytics.domain.agreement import same_sentences, same_speaker
+from callytics.domain.jobs import JOB_SHADOWS, JOBS, JobKind
 from callytics.domain.serial import from_json
 from callytics.domain.stages import PIPELINE, Queue, Stage
 from callytics.domain.statistics import Estimate
@@ -53,15 +54,21 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    queue: Queue
+    work: Stage | JobKind
+    """Of what kind the runs are."""
     variants: tuple[VariantFigures, VariantFigures]
     speed: Estimate | None
     """Median time of the second by that of the first."""
     failures: Estimate | None
     """Share of failures of the second less that of the first."""
-    calls: int
-    """That both worked on."""
+    pairs: int
+    """Calls, or what else they work on, that both have done."""
     agreement: Sequence[Agreement]
+
+    @property
+    def subjects(self) -> str:
+        """What one run is about, in the plural."""
+        return _SUBJECTS.get(self.work, "calls")
 
     @property
     def says(self) -> Sequence[str]:
@@ -71,30 +78,59 @@ class Comparison:
 
 def compare(
     session: Session, queue: Queue, first: str, second: str, window: timedelta
-) -> Comparison:
-    """What ended in the latest `window`."""
-    since = StageStats(session).now() - window
-    stats = VariantStats(session)
-    runs = [
-        stats.ended(queue, variant, since, ignoring=[BY_CHANNEL.name])
-        for variant in (first, second)
+) -> Sequence[Comparison]:
+    """What ended in the latest `window`: one for each kind of work of the queue that a shadow can repeat,
+    those without any run left out unless none has one.
+    """
+    works: list[Stage | JobKind] = [
+        *(spec.stage for spec in PIPELINE if spec.queue is queue),
+        *(kind for kind in JOB_SHADOWS if JOBS[kind].queue is queue),
     ]
+    found = [_compare(session, work, first, second, window) for work in works]
+    return [one for one in found if any(side.runs for side in one.variants)] or found[:1]
+
+
+def _compare(
+    session: Session, work: Stage | JobKind, first: str, second: str, window: timedelta
+) -> Comparison:
+    since = StageStats(session).now() - window
+    runs = [_ended(session, work, variant, since) for variant in (first, second)]
     figures = [_figures(*one) for one in zip((first, second), runs, strict=True)]
     times = _times(runs)
     enough = all(len(found) >= LEAST for found in times)
     shares = [one.failures for one in figures]
-    stage = next((spec.stage for spec in PIPELINE if spec.queue is queue), None)
-    pairs = stats.pairs(stage, first, second, since) if stage else []
+    pairs, agreement = _agreement(session, work, first, second, since)
     return Comparison(
-        queue=queue,
+        work=work,
         variants=(figures[0], figures[1]),
         speed=statistics.ratio_of_medians(*times) if enough else None,
         failures=statistics.share_difference(shares[0], shares[1])
         if shares[0] and shares[1] and min(map(len, runs)) >= LEAST
         else None,
-        calls=len(pairs),
-        agreement=_MEASURES[stage](session, pairs, first) if stage and pairs else [],
+        pairs=pairs,
+        agreement=agreement,
     )
+
+
+def _ended(
+    session: Session, work: Stage | JobKind, variant: str, since: datetime
+) -> Sequence[EndedRun]:
+    stats = VariantStats(session)
+    if isinstance(work, Stage):
+        return stats.ended_stages(work, variant, since, ignoring=[BY_CHANNEL.name])
+    return stats.ended_jobs((work, JOB_SHADOWS[work]), variant, since)
+
+
+def _agreement(
+    session: Session, work: Stage | JobKind, first: str, second: str, since: datetime
+) -> tuple[int, Sequence[Agreement]]:
+    """How many both worked on, and how far they agree there."""
+    stats = VariantStats(session)
+    if isinstance(work, Stage):
+        pairs = stats.pairs(work, first, second, since)
+        return len(pairs), _MEASURES[work](session, pairs, first) if pairs else []
+    sides = stats.job_pairs(work, first, second, since)
+    return len(sides), _JOB_MEASURES[work](sides) if sides else []
 
 
 def _figures(variant: str, runs: Sequence[EndedRun]) -> VariantFigures:
@@ -154,16 +190,27 @@ def _ratio(name: str, parts: Sequence[tuple[float, float]]) -> Agreement:
     return Agreement(name=name, estimate=statistics.bootstrap(parts, statistics.ratio_of_sums))
 
 
+def _share(name: str, told: Sequence[bool]) -> Agreement:
+    return Agreement(name=name, estimate=statistics.share(sum(told), len(told)))
+
+
 def _of_words(_session: Session, pairs: Sequence[Pair], first: str) -> Sequence[Agreement]:
-    """Characters without spaces, since how Korean is spaced is the next stage's business."""
+    texts = [
+        ["".join(word["text"] for word in side["words"]) for side in sides]
+        for sides in (_sides(pair, first, pair.main.output) for pair in pairs)
+    ]
+    return [_character_errors(texts)]
+
+
+def _character_errors(texts: Sequence[Sequence[str]]) -> Agreement:
+    """Of the second text against the first; spaces left out, since how Korean is spaced is a matter of its
+    own.
+    """
     parts = []
-    for pair in pairs:
-        texts = [
-            "".join(word["text"] for word in side["words"]).replace(" ", "")
-            for side in _sides(pair, first, pair.main.output)
-        ]
-        parts.append((Levenshtein.distance(*texts), len(texts[0])))
-    return [_ratio("character error rate, against the first", parts)]
+    for pair in texts:
+        one, other = (text.replace(" ", "") for text in pair)
+        parts.append((Levenshtein.distance(one, other), len(one)))
+    return _ratio("character error rate, against the first", parts)
 
 
 def _of_speakers(_session: Session, pairs: Sequence[Pair], first: str) -> Sequence[Agreement]:
@@ -205,19 +252,68 @@ def _of_labels(session: Session, pairs: Sequence[Pair], first: str) -> Sequence[
 
 
 def _of_summaries(session: Session, pairs: Sequence[Pair], first: str) -> Sequence[Agreement]:
-    alike, passed = [], ([], [])  # type: ignore[var-annotated]
+    found = []
     for pair in pairs:
         stored = session.get(Summary, pair.call.id)
         main = {"text": stored.text, **stored.checks} if stored else {"text": "", "passed": False}
-        sides = _sides(pair, first, main)
-        alike.append((Levenshtein.normalized_similarity(*(side["text"] for side in sides)), 1.0))
-        for told, side in zip(passed, sides, strict=True):
-            told.append((side.get("source") != Source.QUOTES, 1.0))
-    return [
-        _ratio("similarity of the summaries", alike),
-        _ratio("passed the checks, the first", passed[0]),
-        _ratio("passed the checks, the second", passed[1]),
+        found.append(_sides(pair, first, main))
+    alike = [
+        (Levenshtein.normalized_similarity(*(side["text"] for side in sides)), 1.0)
+        for sides in found
     ]
+    return [_ratio("similarity of the summaries", alike), *_passed(found)]
+
+
+def _passed(found: Sequence[_Sides]) -> Sequence[Agreement]:
+    """How many summaries of each passed the checks."""
+    first, second = (
+        [side.get("source") != Source.QUOTES for side in sides]
+        for sides in zip(*found, strict=True)
+    )
+    return [
+        _share("passed the checks, the first", first),
+        _share("passed the checks, the second", second),
+    ]
+
+
+def _of_quick_summaries(found: Sequence[_Sides]) -> Sequence[Agreement]:
+    same = [one["source"] == other["source"] for one, other in found]
+    return [
+        _character_errors([(one["text"], other["text"]) for one, other in found]),
+        _share("equal sources", same),
+        *_passed(found),
+    ]
+
+
+def _of_analyses(found: Sequence[_Sides]) -> Sequence[Agreement]:
+    verdicts = [_verdicts(*sides) for sides in found]
+    equal = [(sum(one == other for one, other in pairs), len(pairs)) for pairs in verdicts]
+    titles = [one["titles"]["keyword"] == other["titles"]["keyword"] for one, other in found]
+    better = [other["quality_score"] - one["quality_score"] for one, other in found]
+    return [
+        _ratio("equal verdicts of the checks", equal),
+        Agreement(name="Cohen's kappa", estimate=statistics.bootstrap(verdicts, statistics.kappa)),
+        _ratio("keywords in common", [_in_common(*sides) for sides in found]),
+        _share("equal keyword titles", titles),
+        Agreement(
+            name="quality score, the second less the first",
+            estimate=statistics.bootstrap(better, fmean),
+        ),
+    ]
+
+
+def _verdicts(one: Any, other: Any) -> Sequence[tuple[str, str]]:
+    """What the checks that say something of both say of each."""
+    first, second = (
+        {check["name"]: str(check["passed"]) for check in side["checks"]} for side in (one, other)
+    )
+    return [(verdict, second[name]) for name, verdict in first.items() if name in second]
+
+
+def _in_common(one: Any, other: Any) -> tuple[float, float]:
+    """Keywords that both have, and keywords in all: Dice's coefficient (Dice 1945)."""
+    first, second = set(one["keywords"]), set(other["keywords"])
+    return 2 * len(first & second), len(first) + len(second)
 
 
 _MEASURES: Mapping[Stage, Callable[[Session, Sequence[Pair], str], Sequence[Agreement]]] = {
@@ -226,6 +322,17 @@ _MEASURES: Mapping[Stage, Callable[[Session, Sequence[Pair], str], Sequence[Agre
     Stage.PUNCTUATE: _of_sentences,
     Stage.SENTIMENT: _of_labels,
     Stage.SUMMARIZE: _of_summaries,
+}
+
+_JOB_MEASURES: Mapping[JobKind, Callable[[Sequence[_Sides]], Sequence[Agreement]]] = {
+    JobKind.QUICK_SUMMARY: _of_quick_summaries,
+    JobKind.ANALYSIS: _of_analyses,
+}
+
+
+_SUBJECTS: Mapping[Stage | JobKind, str] = {
+    JobKind.QUICK_SUMMARY: "quick summaries",
+    JobKind.ANALYSIS: "analyses",
 }
 
 
@@ -272,11 +379,16 @@ def _of_failures(found: Comparison) -> str:
 
 def _of_agreement(found: Comparison) -> str:
     if not found.agreement:
-        return "No call was worked on by both: only a shadow shows how far they agree."
-    if found.calls < LEAST:
-        return f"Too few calls to say how far they agree: {found.calls}, and {LEAST} are the least."
+        return (
+            f"No {found.subjects} were worked on by both: only a shadow shows how far they agree."
+        )
+    if found.pairs < LEAST:
+        return (
+            f"Too few {found.subjects} to say how far they agree: {found.pairs}, and {LEAST} are the "
+            "least."
+        )
     told = "; ".join(
         f"{one.name} {one.estimate.value:.3f} ({one.estimate.low:.3f} to {one.estimate.high:.3f})"
         for one in found.agreement
     )
-    return f"On the {found.calls} calls that both worked on: {told}."
+    return f"On the {found.pairs} {found.subjects} that both worked on: {told}."

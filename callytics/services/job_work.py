@@ -38,7 +38,7 @@ class JobHint:
 
     @property
     def time_limit_s(self) -> float | None:
-        """A shadow's is that of the stage that it repeats; what others wait for has a limit of its own."""
+        """A stage's shadow has that of the stage; what other jobs wait for has a limit of its own."""
         stage = SHADOWED.get(self.kind)
         return SPECS[stage].time_limit(self.duration_s) if stage else None
 

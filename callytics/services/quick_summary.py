@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import statement_by_statement, unit_of_work
-from callytics.db.models import Conversation, Job, SpokenTurn
+from callytics.db.jobs import Jobs
+from callytics.db.models import Conversation, Job, ShadowRun, SpokenTurn
 from callytics.db.quick_summaries import RECENT, Conversations, QuickSummaries
 from callytics.db.routes import variant_for
 from callytics.domain import dialogue
@@ -30,9 +31,10 @@ from callytics.errors import (
     TooManyWaitingError,
     TurnConflictError,
 )
-from callytics.ports import ChatModel, Progress, answered_by
-from callytics.services import providers
+from callytics.ports import ChatModel, Computed, Progress, answered_by
+from callytics.services import providers, shadow
 from callytics.services.job_work import End, JobHint, NotNow
+from callytics.services.shadow import GONE
 from callytics.services.summary import CheckedSummary, SummaryOptions, read_ahead, summarise
 from callytics.settings import ModelSettings, QuickSummarySettings, Settings
 
@@ -75,9 +77,13 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
         ahead = conversation_id is not None
         if len(text) > quick.max_chars:
             raise ConversationTooLongError(max_chars=quick.max_chars)
-        # By the conversation, if it was read ahead: the engine that read it is to write.
-        variant = variant_for(session, _QUEUE, conversation_id or question.summary_id)
+        # By the conversation, if it was read ahead: the engine that read it is to write. Else by the text:
+        # asked again, it goes where its answer is.
+        variant = variant_for(session, _QUEUE, conversation_id or _key_of(text))
         model = settings.models.summarize.like(variant)
+        served = settings.model_copy(
+            update={"models": settings.models.model_copy(update={"summarize": model})}
+        )
         content = _content_hash(text, model, variant, ahead=ahead)
         summaries = QuickSummaries(session)
         left_s = max(0.0, quick.budget_s - question.waited_s)
@@ -85,8 +91,10 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
             question.client_id,
             content,
             priority=question.priority,
-            models=providers.model_names(_TASK, settings),
-            first=providers.default_order(_TASK, settings)[0],
+            variant=variant,
+            models=providers.model_names(_TASK, served),
+            first=providers.default_order(_TASK, served)[0],
+            heeds_choice=not model.answered_apart_from(settings.models.summarize),
             ahead=ahead,
             within=timedelta(seconds=quick.cache_ttl_s),
         )
@@ -182,8 +190,10 @@ def tidy(session: Session, keep: timedelta) -> None:
 class _ToSummarise:
     conversation: str
     ahead: bool
+    late: bool
+    """Nobody waits any more."""
     deadline: float | None
-    """By `time.monotonic`; None where nobody waits any more."""
+    """By `time.monotonic`; None: there is none."""
 
 
 class QuickSummaryWork:
@@ -216,6 +226,7 @@ class QuickSummaryWork:
         return _ToSummarise(
             conversation=row.conversation,
             ahead=row.ahead,
+            late=row.late,
             deadline=None if row.late else monotonic() + row.left_s,
         )
 
@@ -230,7 +241,7 @@ class QuickSummaryWork:
             lines_of(said),
             dialogue.language_of(said),
             # Who is late must not make the next one late too.
-            self._options if inputs.deadline else replace(self._options, tries=1),
+            replace(self._options, tries=1) if inputs.late else self._options,
             ahead=inputs.ahead,
             deadline=inputs.deadline,
         )
@@ -252,7 +263,37 @@ class QuickSummaryWork:
             output_tokens=found.output_tokens,
             checks=found.checks,
         )
-        return End()
+        # Where nobody was asked there is nothing to compare.
+        return End(hints=shadow.add_of_job(session, job) if found.answer else ())
+
+
+class QuickSummaryRepeat:
+    """A quick summary once more: with the whole budget, as who asked had it, unless the request was late.
+
+    What was sent ahead is new to this variant's engine: that has all the time that it wants.
+    """
+
+    def __init__(
+        self, chat: ChatModel, model: ModelSettings, settings: QuickSummarySettings
+    ) -> None:
+        self._work = QuickSummaryWork(chat, model, settings)
+        self._info = chat.info
+        self._budget_s = settings.budget_s
+
+    def read(self, session: Session, run: ShadowRun) -> _ToSummarise | End:
+        if not (run.job_id and Jobs(session).is_done(run.job_id, run.main_attempt)):
+            return GONE
+        row = QuickSummaries(session).to_make(run.job_id)
+        return _ToSummarise(
+            conversation=row.conversation,
+            ahead=row.ahead,
+            late=row.late,
+            deadline=None if row.late or row.ahead else monotonic() + self._budget_s,
+        )
+
+    def compute(self, inputs: _ToSummarise, progress: Progress) -> Computed:
+        found = self._work.compute(inputs, progress)
+        return Computed(value=found, model=answered_by(self._info, found.answer))
 
 
 class AheadReader:
@@ -297,6 +338,10 @@ def _conversation(session: Session, question: Question) -> tuple[str, UUID | Non
         return question.conversation, None
     found = Conversations(session).find(question.client_id, question.consultation_id)
     return render(found.turns), found.id
+
+
+def _key_of(text: str) -> UUID:
+    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
 def _content_hash(text: str, model: ModelSettings, variant: str, *, ahead: bool) -> str:

@@ -12,7 +12,7 @@ from callytics.db.calls import Calls
 from callytics.db.jobs import Jobs
 from callytics.db.routes import ModelRoutes, book_of, route_of
 from callytics.db.stage_runs import QueuedStage, StageRuns
-from callytics.domain.jobs import JOBS, SHADOWS
+from callytics.domain.jobs import JOBS, SHADOW_KINDS
 from callytics.domain.routes import ALONE, FIRST, MODEL_OF, Lane, Route, assign
 from callytics.domain.stages import PIPELINE, SPECS, Queue
 from callytics.errors import InvalidRouteError, NoEarlierRouteError, VariantNotReadyError
@@ -133,7 +133,7 @@ def _move_stages(session: Session, routes: Mapping[Queue, Route], limit: int) ->
 
 def _move_jobs(session: Session, routes: Mapping[Queue, Route], limit: int) -> Sequence[AnyHint]:
     jobs = Jobs(session)
-    own = {kind: spec.queue for kind, spec in JOBS.items() if kind not in SHADOWS.values()}
+    own = {kind: spec.queue for kind, spec in JOBS.items() if kind not in SHADOW_KINDS}
     variants = {kind: _of(routes, queue).variants for kind, queue in own.items()}
     moved = jobs.misrouted(variants, limit)
     for job in moved:
@@ -144,7 +144,7 @@ def _move_jobs(session: Session, routes: Mapping[Queue, Route], limit: int) -> S
 
 def _cancel_shadows(session: Session, routes: Mapping[Queue, Route], limit: int) -> None:
     jobs = Jobs(session)
-    variants = {kind: _of(routes, JOBS[kind].queue).named for kind in SHADOWS.values()}
+    variants = {kind: _of(routes, JOBS[kind].queue).named for kind in SHADOW_KINDS}
     if idle := jobs.misrouted(variants, limit):
         jobs.cancel([job.id for job in idle])
 

@@ -1,28 +1,31 @@
-"""The shadow of a stage: another variant repeats what was done, its result is kept and never shown."""
+"""The shadow of a stage or a job: another variant repeats it, what it finds is kept and never shown."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from callytics.db.jobs import Jobs
+from callytics.db.jobs import insertion
 from callytics.db.models import Call, Job, ShadowRun
 from callytics.db.routes import route
 from callytics.db.stage_runs import StageRuns
 from callytics.domain.job import Priority
-from callytics.domain.jobs import SHADOWED, SHADOWS
+from callytics.domain.jobs import JOB_SHADOWS, JOBS, SHADOWED, SHADOWS, JobKind
 from callytics.domain.serial import from_json, to_json
-from callytics.domain.stages import SPECS, Stage, StageStatus
+from callytics.domain.stages import Stage, StageStatus
 from callytics.domain.transcript import Turn
 from callytics.ports import BY_CHANNEL, Computed, Progress
 from callytics.services.job_work import End, JobHint
 
 if TYPE_CHECKING:
     from callytics.services.stage import Claim, StageWork
+
+GONE = End(status=StageStatus.CANCELLED)
+"""What a shadow was to repeat is not there any more, or was done again: there is nothing to compare."""
 
 
 def add(
@@ -32,23 +35,49 @@ def add(
 
     Where no model was asked (a call with a channel a speaker) there is nothing to compare.
     """
-    shadow = route(session, SPECS[stage].queue).shadow
-    if shadow in (None, variant) or stage not in SHADOWS or computed.model in (None, BY_CHANNEL):
+    if stage not in SHADOWS or computed.model in (None, BY_CHANNEL):
         return []
-    job = Jobs(session).add(SHADOWS[stage], priority=Priority.LOW, variant=shadow)
-    session.add(
-        ShadowRun(
-            id=job.id,
-            call_id=call.id,
-            stage=stage,
-            main_attempt=claim.attempt,
-            main_variant=variant,
-            # The stage has just rewritten the turns that it read.
-            input=to_kept(claim.inputs) if stage is Stage.PUNCTUATE else None,
-        )
+    return _add(
+        session,
+        SHADOWS[stage],
+        variant,
+        duration_s=call.duration_s,
+        call_id=call.id,
+        stage=stage,
+        main_attempt=claim.attempt,
+        # The stage has just rewritten the turns that it read.
+        input=to_kept(claim.inputs) if stage is Stage.PUNCTUATE else None,
     )
-    session.flush()
-    return hints_of(session, [job])
+
+
+def add_of_job(session: Session, job: Job, seen: list[Any] | None = None) -> Sequence[JobHint]:
+    """As `add`, for a job whose answer is being recorded; `seen` is kept where it is found nowhere else."""
+    kind = JOB_SHADOWS[job.kind]
+    return _add(session, kind, job.variant, job_id=job.id, main_attempt=job.attempt, input=seen)
+
+
+def _add(
+    session: Session,
+    kind: JobKind,
+    variant: str,
+    *,
+    duration_s: float | None = None,
+    **subject: Any,
+) -> Sequence[JobHint]:
+    """Queue a run of the queue's shadow, unless `variant`, which did the work, is that itself.
+
+    One round trip: somebody waits for the answer that is being recorded.
+    """
+    shadow = route(session, JOBS[kind].queue).shadow
+    if shadow is None or shadow == variant:
+        return []
+    hint = JobHint(
+        job_id=uuid4(), kind=kind, priority=Priority.LOW, variant=shadow, duration_s=duration_s
+    )
+    job = insertion(kind, id=hint.job_id, priority=hint.priority, variant=shadow)
+    run = insert(ShadowRun).values(id=hint.job_id, main_variant=variant, **subject)
+    session.execute(run.add_cte(job.cte("job")))
+    return [hint]
 
 
 def hints_of(session: Session, jobs: Collection[Job]) -> Sequence[JobHint]:
@@ -73,34 +102,52 @@ class _Found:
     seconds: float
 
 
-class ShadowWork:
-    """`read` and `compute` are those of the stage; its result goes nowhere but into the shadow's row."""
+class Repeat(Protocol):
+    """One kind of work, as a shadow does it once more."""
 
+    def read(self, session: Session, run: ShadowRun) -> Any | End:
+        """What was read the first time; GONE if that cannot be told any more."""
+
+    def compute(self, inputs: Any, progress: Progress) -> Computed:
+        """The work itself."""
+
+
+class StageRepeat:
     def __init__(self, work: "StageWork") -> None:
-        self.kind = SHADOWS[work.stage]
         self._work = work
 
-    def read(self, session: Session, job: Job) -> Any | End:
-        """What the stage read; End if the call is gone or was run again, so that nothing is compared."""
-        run = session.get(ShadowRun, job.id)
-        if run is None or not self._stands(session, run.call_id, run.main_attempt):
-            return End(status=StageStatus.CANCELLED)
+    def read(self, session: Session, run: ShadowRun) -> Any | End:
+        call_id, stage = run.call_id, self._work.stage
+        if not (call_id and StageRuns(session).is_recorded(call_id, stage, run.main_attempt)):
+            return GONE
         if run.input is not None:
             return tuple(from_json(Turn, turn) for turn in run.input)
-        return self._work.read(session, session.get_one(Call, run.call_id))
+        return self._work.read(session, session.get_one(Call, call_id))
 
-    def _stands(self, session: Session, call_id: UUID, attempt: int) -> bool:
-        return StageRuns(session).is_recorded(call_id, self._work.stage, attempt)
+    def compute(self, inputs: Any, progress: Progress) -> Computed:
+        return self._work.compute(inputs, progress)
+
+
+class ShadowWork:
+    """What is found goes nowhere but into the shadow's row."""
+
+    def __init__(self, kind: JobKind, repeat: Repeat) -> None:
+        self.kind = kind
+        self._repeat = repeat
+
+    def read(self, session: Session, job: Job) -> Any | End:
+        run = session.get(ShadowRun, job.id)
+        return self._repeat.read(session, run) if run else GONE
 
     def compute(self, inputs: Any, progress: Progress) -> _Found:
         started = monotonic()
-        computed = self._work.compute(inputs, progress)
+        computed = self._repeat.compute(inputs, progress)
         return _Found(computed=computed, seconds=round(monotonic() - started, 3))
 
     def write(self, session: Session, job: Job, found: _Found) -> End:
         run = session.get(ShadowRun, job.id, with_for_update=True)
         if run is None:
-            return End(status=StageStatus.CANCELLED)
+            return GONE
         model = found.computed.model
         run.output = to_kept(found.computed.value)
         run.model = model.name if model else None

@@ -13,13 +13,17 @@ import pytest
 from sqlalchemy import select
 
 from callytics.db.engine import unit_of_work
-from callytics.db.models import Job, ShadowRun, StageRun
+from callytics.db.models import Job, ModelRoute, ShadowRun, StageRun
 from callytics.db.routes import REMEMBERED_S
+from callytics.domain.job import Priority
 from callytics.domain.routes import Route
 from callytics.domain.stages import Queue, Stage, StageStatus
-from callytics.services import routes
+from callytics.services import quick_summary, routes
+from callytics.services.quick_summary import Question
 from callytics.settings import ModelsSettings, Settings
 from tests.e2e.conftest import Farm
+from tests.support.batches import BatchDesk, insert_client
+from tests.support.chat import CONVERSATION
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -185,6 +189,30 @@ def test_a_shadow_whose_worker_is_killed_runs_again_and_keeps_no_call_waiting(
 
     wait_until(lambda: _shadows(farm) == [StageStatus.DONE] * 2, 60)
     assert set(variants.done_by(calls)) == {"v1"}
+
+
+def test_shadows_of_jobs_find_their_workers(farm: Farm) -> None:
+    farm.env["CALLYTICS_MODELS__ANALYSE__VARIANTS"] = json.dumps(VARIANTS)
+    farm.env["CALLYTICS_MODELS__SUMMARIZE__VARIANTS"] = json.dumps(VARIANTS)
+    workers = [farm.worker("slm,mlm"), farm.worker("slm.v2,mlm.v2")]
+    with unit_of_work(farm.sessions) as session:
+        for queue in (Queue.SLM, Queue.MLM):
+            session.add(ModelRoute(queue=queue, weights={"v1": 1}, shadow="v2"))
+    for worker in workers:
+        farm.wait_ready(worker)
+    desk = BatchDesk(farm.sessions, farm.settings, insert_client(farm.sessions))
+    question = Question(
+        client_id=desk.client_id,
+        consultation_id="CL-1",
+        conversation=CONVERSATION,
+        priority=Priority.HIGH,
+    )
+
+    farm.send(quick_summary.ask(farm.sessions, question, farm.settings).hints)
+    desk.submit(farm.settings.batch.size, url=None)
+    farm.send(desk.sent)
+
+    wait_until(lambda: _shadows(farm) == [StageStatus.DONE] * (1 + farm.settings.batch.size), 60)
 
 
 def _shadows(farm: Farm) -> list[StageStatus]:

@@ -24,18 +24,20 @@ def beat(
     state: str = "ready",
     age_s: float = 0,
     model: Mapping[str, Any] | None = None,
+    lane: str | None = None,
 ) -> None:
-    """A worker of `queue` said so `age_s` seconds ago."""
+    """A worker of `queue`, of a variant's `lane` where one is given, said so `age_s` seconds ago."""
+    name = lane or queue
     stages = [spec.stage for spec in PIPELINE if spec.queue is queue and spec.stage in MODEL_STAGES]
     said = {"status": state, "model": f"{queue}-model", "revision": "1", "device": "cpu"}
     models = {stage.value: {**said, "load_seconds": 1.5, **(model or {})} for stage in stages}
     with unit_of_work(sessions) as session:
         Heartbeats(session).beat(
-            f"{queue}@test", queues=[queue], state=state, pid=1, device="cpu", models=models
+            f"{name}@test", queues=[name], state=state, pid=1, device="cpu", models=models
         )
         session.execute(
             update(WorkerHeartbeat)
-            .where(WorkerHeartbeat.worker == f"{queue}@test")
+            .where(WorkerHeartbeat.worker == f"{name}@test")
             .values(beat_at=WorkerHeartbeat.beat_at - timedelta(seconds=age_s))
         )
 

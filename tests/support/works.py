@@ -27,13 +27,13 @@ from callytics.ports import (
     SentimentModel,
 )
 from callytics.services import keys
-from callytics.services.batch_items import AnalysisWork
+from callytics.services.batch_items import AnalysisRepeat, AnalysisWork
 from callytics.services.call_ending import CallEndedWork
 from callytics.services.classifier import Classifier
 from callytics.services.delivery import DeliveryWork
 from callytics.services.job_work import JobWork
-from callytics.services.quick_summary import AheadReader, QuickSummaryWork
-from callytics.services.shadow import ShadowWork
+from callytics.services.quick_summary import AheadReader, QuickSummaryRepeat, QuickSummaryWork
+from callytics.services.shadow import ShadowWork, StageRepeat
 from callytics.services.stage import StageWork
 from callytics.settings import Settings
 from tests.support.calls import NoStore
@@ -121,12 +121,26 @@ class ScriptedWorks:
                 keys.make_cipher(settings),
                 settings.callbacks,
             ),
+            JobKind.SHADOW_QUICK_SUMMARY: lambda: ShadowWork(
+                JobKind.SHADOW_QUICK_SUMMARY,
+                QuickSummaryRepeat(
+                    ScriptedChat(), settings.models.summarize, settings.quick_summary
+                ),
+            ),
+            JobKind.SHADOW_ANALYSIS: lambda: ShadowWork(
+                JobKind.SHADOW_ANALYSIS,
+                AnalysisRepeat(
+                    cast("ScriptedChat", models["analyse"]),
+                    settings.models.analyse,
+                    first=settings.models.analyse.model,
+                ),
+            ),
             **{kind: partial(self._shadow, stage) for stage, kind in SHADOWS.items()},
         }
         return makers[kind]()
 
     def _shadow(self, stage: Stage) -> JobWork:
-        return ShadowWork(self.make(stage, None))
+        return ShadowWork(SHADOWS[stage], StageRepeat(self.make(stage, None)))
 
     def make_reader(
         self, sessions: sessionmaker[Session], model: ChatModel

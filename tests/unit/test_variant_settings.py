@@ -72,6 +72,19 @@ def test_what_makes_no_sense_is_refused(said: dict[str, Any]) -> None:
         with_model(**said)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"variants": {"v2": {}}},
+        {"variants": {"v2": {}}, "shadow": "v2"},
+        {"variants": {"v2": {}}, "weights": {"v1": 1, "v2": 1}},
+    ],
+)
+def test_what_would_be_ignored_is_refused_with_a_reason(said: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="diagnosis_text has no variants, weights or shadow"):
+        Settings(models={"diagnosis_text": said})
+
+
 def test_the_environment_names_variants_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "CALLYTICS_MODELS__TRANSCRIBE__"
     monkeypatch.setenv(f"{name}VARIANTS", '{"v2": {"batch_size": 2}}')

@@ -1,9 +1,13 @@
 import json
 
 import pytest
+from sqlalchemy import func
 from sqlalchemy.orm import Session, sessionmaker
 
-from callytics.domain.stages import Stage
+from callytics.db.engine import unit_of_work
+from callytics.db.models import Job
+from callytics.domain.jobs import JobKind
+from callytics.domain.stages import Stage, StageStatus
 from tests.integration.cli.conftest import Run
 from tests.support.calls import insert_call
 from tests.support.pipeline import Pipeline
@@ -95,9 +99,26 @@ def test_variants_are_compared(run: Run) -> None:
     assert found.exit_code == 0, found.stderr
     assert "Too few runs to compare their speed" in found.stdout
 
-    document = json.loads(run("models", "compare", "stt", "v1", "v2", "--json").stdout)
+    (document,) = json.loads(run("models", "compare", "stt", "v1", "v2", "--json").stdout)
     assert [one["variant"] for one in document["variants"]] == ["v1", "v2"]
     assert len(document["says"]) == 3
+
+
+def test_kinds_of_work_on_one_queue_are_compared_each_by_itself(
+    run: Run, sessions: sessionmaker[Session]
+) -> None:
+    with unit_of_work(sessions) as session:
+        now = func.clock_timestamp()
+        done = {"status": StageStatus.FAILED, "attempt": 1, "attempt_limit": 1, "variant": "v1"}
+        for kind in (JobKind.QUICK_SUMMARY, JobKind.SHADOW_SUMMARIZE):
+            session.add(Job(kind=kind, started_at=now, finished_at=now, **done))
+
+    found = run("models", "compare", "slm", "v1", "v2").stdout
+
+    assert "Calls:" in found
+    assert "Quick summaries:" in found
+    document = json.loads(run("models", "compare", "slm", "v1", "v2", "--json").stdout)
+    assert [one["work"] for one in document] == ["summarize", "quick_summary"]
 
 
 def test_a_worker_of_no_lane_is_refused(run: Run) -> None:

@@ -9,7 +9,16 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import unit_of_work
-from callytics.db.models import CallTurn, Job, ShadowRun, StageAttempt, StageRun, Summary
+from callytics.db.models import (
+    CallTurn,
+    Client,
+    Job,
+    QuickSummary,
+    ShadowRun,
+    StageAttempt,
+    StageRun,
+    Summary,
+)
 from callytics.domain.jobs import SHADOWS, JobKind
 from callytics.domain.stages import SPECS, Queue, Stage, StageStatus
 from callytics.domain.transcript import Role
@@ -134,22 +143,41 @@ class Bench:
 
     def quick_summaries(self, variant: str, count: int, *, seconds: float) -> None:
         with unit_of_work(self.sessions) as session:
-            for _ in range(count):
-                session.add(
-                    Job(
-                        kind=JobKind.QUICK_SUMMARY,
-                        variant=variant,
-                        status=StageStatus.DONE,
-                        attempt=1,
-                        attempt_limit=3,
-                        started_at=func.clock_timestamp() - timedelta(seconds=seconds),
-                        finished_at=func.clock_timestamp(),
-                    )
+            client = Client(name="centerlink")
+            session.add(client)
+            jobs = [
+                Job(
+                    id=uuid4(),
+                    kind=JobKind.QUICK_SUMMARY,
+                    variant=variant,
+                    status=StageStatus.DONE,
+                    attempt=1,
+                    attempt_limit=3,
+                    started_at=func.clock_timestamp() - timedelta(seconds=seconds),
+                    finished_at=func.clock_timestamp(),
                 )
+                for _ in range(count)
+            ]
+            session.add_all(jobs)
+            session.flush()
+            session.add_all(
+                QuickSummary(
+                    id=job.id,
+                    client_id=client.id,
+                    consultation_id="CL-1",
+                    conversation="",
+                    ahead=False,
+                    content_hash="",
+                    received_at=func.clock_timestamp(),
+                    deadline_at=func.clock_timestamp(),
+                    provider="vllm",
+                )
+                for job in jobs
+            )
 
     def compare(self, stage: Stage) -> Comparison:
         with unit_of_work(self.sessions) as session:
-            return compare(session, SPECS[stage].queue, "v1", "v2", WEEK)
+            return compare(session, SPECS[stage].queue, "v1", "v2", WEEK)[0]
 
     def agreement(self, stage: Stage) -> dict[str, float]:
         return {one.name: one.estimate.value for one in self.compare(stage).agreement}
@@ -188,7 +216,7 @@ def test_nothing_at_all_is_said_to_be_too_few(bench: Bench) -> None:
     assert [one.runs for one in found.variants] == [0, 0]
     assert found.says[0].startswith("Too few runs")
     assert found.says[1].startswith("Too few runs")
-    assert found.says[2].startswith("No call was worked on by both")
+    assert found.says[2].startswith("No calls were worked on by both")
 
 
 def test_a_variant_that_is_twice_as_fast_and_fails_more_is_told_so(bench: Bench) -> None:
@@ -239,7 +267,7 @@ def test_words_agree_by_characters_whichever_of_the_two_was_shown(bench: Bench) 
     found = bench.compare(Stage.TRANSCRIBE)
 
     # One of six characters, then one missing of two: against v1 in both calls.
-    assert found.calls == 2
+    assert found.pairs == 2
     assert found.agreement[0].estimate.value == 2 / 8
     assert found.says[2].startswith("Too few calls")
     assert [one.runs for one in found.variants] == [2, 2]
@@ -251,7 +279,7 @@ def test_a_call_that_was_run_again_is_no_pair(bench: Bench) -> None:
         run = session.query(StageRun).one()
         run.attempt_limit, run.attempt = 9, 2
 
-    assert bench.compare(Stage.TRANSCRIBE).calls == 0
+    assert bench.compare(Stage.TRANSCRIBE).pairs == 0
 
 
 def test_speakers_sentences_labels_and_summaries_agree_each_in_its_way(bench: Bench) -> None:
@@ -307,7 +335,8 @@ def test_jobs_of_a_queue_count_as_runs(bench: Bench) -> None:
                 )
             )
     with unit_of_work(bench.sessions) as session:
-        found = compare(session, Queue.MLM, "v1", "v2", WEEK).variants[1]
+        (analyses,) = compare(session, Queue.MLM, "v1", "v2", WEEK)
+    found = analyses.variants[1]
 
     assert found.runs == 2
     assert found.codes["x"].value == 0.5
@@ -343,10 +372,15 @@ def test_quick_summaries_are_not_compared_with_summaries_of_calls(bench: Bench) 
         bench.run(Stage.SUMMARIZE, "v1", output=text, shadow=text, audio_s=None)
     bench.quick_summaries("v1", 40, seconds=0.3)
 
-    found = bench.compare(Stage.SUMMARIZE)
+    with unit_of_work(bench.sessions) as session:
+        found, quick = compare(session, Queue.SLM, "v1", "v2", WEEK)
 
+    assert (found.work, quick.work) == (Stage.SUMMARIZE, JobKind.QUICK_SUMMARY)
     assert [one.runs for one in found.variants] == [25, 25]
     assert found.says[0].startswith("No difference in speed")
+    assert [one.runs for one in quick.variants] == [40, 0]
+    assert quick.variants[0].median_s is not None
+    assert quick.variants[0].median_s.value == pytest.approx(0.3, abs=0.01)
 
 
 @pytest.mark.parametrize("known", [24, 10, 0])

@@ -23,7 +23,7 @@ from callytics.services import calls, routes
 from callytics.services.call_result import CallResult
 from callytics.services.job import run_job
 from callytics.services.job_work import JobHint
-from callytics.services.shadow import ShadowWork
+from callytics.services.shadow import ShadowWork, StageRepeat
 from callytics.services.stage import AnyHint, Outcome, StageContext, StageWork, run_stage
 from callytics.services.stages.punctuate import Punctuate
 from callytics.services.upkeep import hand_back, sweep
@@ -78,7 +78,7 @@ class Bench:
             send=self._send,
             worker=f"worker-{variant}",
             variants={SPECS[work.stage].queue: variant},
-            jobs={SHADOWS[work.stage]: ShadowWork(work)},
+            jobs={SHADOWS[work.stage]: ShadowWork(SHADOWS[work.stage], StageRepeat(work))},
         )
 
     def run(self, stage: Stage, call_id: UUID) -> Outcome:

@@ -2,14 +2,15 @@
 
 from collections import Counter
 from dataclasses import replace
-from uuid import UUID
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import unit_of_work
 from callytics.db.models import AnalysisResult, Job, ModelRoute
+from callytics.db.providers import ProviderChoices
 from callytics.db.routes import book_of
 from callytics.domain.excerpt import Line
 from callytics.domain.job import Priority
@@ -17,6 +18,7 @@ from callytics.domain.jobs import JobKind
 from callytics.domain.routes import assign
 from callytics.domain.stages import Queue, StageStatus
 from callytics.domain.transcript import Role
+from callytics.ports import ModelInfo
 from callytics.services import quick_summary
 from callytics.services.batch_items import AnalysisWork
 from callytics.services.job import run_job
@@ -89,10 +91,10 @@ class Desk:
         )
         return quick_summary.ask(self.sessions, question, self.settings)
 
-    def answer(self, asked: quick_summary.Asked) -> Outcome:
+    def answer(self, asked: quick_summary.Asked, chat: ScriptedChat | None = None) -> Outcome:
         (hint,) = asked.hints
         work = QuickSummaryWork(
-            ScriptedChat(), self.settings.models.summarize, self.settings.quick_summary
+            chat or ScriptedChat(), self.settings.models.summarize, self.settings.quick_summary
         )
         context = BatchDesk(self.sessions, self.settings, self.client_id).context()
         context = replace(
@@ -100,24 +102,74 @@ class Desk:
         )
         return run_job(context, hint.kind, hint.job_id)
 
+    def named(self, **second: Any) -> None:
+        """The settings name v2, with this that is different."""
+        summarize = self.settings.models.summarize.model_copy(update={"variants": {"v2": second}})
+        models = self.settings.models.model_copy(update={"summarize": summarize})
+        self.settings = self.settings.model_copy(update={"models": models})
+
 
 @pytest.fixture
 def desk(sessions: sessionmaker[Session], settings: Settings) -> Desk:
     return Desk(sessions, settings)
 
 
-def test_a_switch_never_serves_what_the_other_variant_said(desk: Desk) -> None:
+OTHER = {"model": "the-second", "revision": "7"}
+
+
+def second(provider: str = "vllm") -> ScriptedChat:
+    return ScriptedChat(
+        info=ModelInfo(name="the-second", revision="7", device="s"), provider=provider
+    )
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_switch_never_serves_what_the_other_variant_said(desk: Desk, *, known: bool) -> None:
+    """Whether the settings of who asks name the second variant's model, or its workers alone know it."""
+    desk.named(**({"model": "the-second"} if known else {}))
+    beat(desk.sessions, Queue.SLM, lane="slm.v2", model=OTHER)
     first = desk.ask()
     assert [str(hint.lane) for hint in first.hints] == ["slm"]
     assert desk.answer(first) is Outcome.DONE
     assert desk.ask().summary_id == first.summary_id  # from the cache
 
     set_route(desk.sessions, Queue.SLM, {"v2": 1})
-    second = desk.ask()
+    asked = desk.ask()
 
-    assert [str(hint.lane) for hint in second.hints] == ["slm.v2"]
-    assert desk.answer(second) is Outcome.DONE
-    assert desk.ask().summary_id == second.summary_id
+    assert [str(hint.lane) for hint in asked.hints] == ["slm.v2"]
+    assert desk.answer(asked, second()) is Outcome.DONE
+    assert desk.ask().summary_id == asked.summary_id
+    set_route(desk.sessions, Queue.SLM, {"v1": 1})
+    assert desk.ask().summary_id == first.summary_id
+
+
+def test_a_revision_that_another_variant_alone_has_serves_nothing(desk: Desk) -> None:
+    desk.named(model="the-second")
+    set_route(desk.sessions, Queue.SLM, {"v2": 1})
+    beat(desk.sessions, Queue.SLM, model=OTHER)
+    asked = desk.ask()
+    desk.answer(asked, second())
+
+    assert desk.ask().summary_id != asked.summary_id
+
+
+def test_what_moved_to_another_variant_is_no_answer_of_the_first(desk: Desk) -> None:
+    asked = desk.ask()
+    with unit_of_work(desk.sessions) as session:
+        session.execute(update(Job).values(variant="v2"))
+
+    assert desk.ask().summary_id != asked.summary_id
+
+
+def test_a_variant_with_providers_of_its_own_heeds_no_choice(desk: Desk) -> None:
+    desk.named(model="the-second", providers=["openai"])
+    set_route(desk.sessions, Queue.SLM, {"v2": 1})
+    with unit_of_work(desk.sessions) as session:
+        ProviderChoices(session).put("slm", ["vllm"])
+    asked = desk.ask()
+    desk.answer(asked, second("openai"))
+
+    assert desk.ask().summary_id == asked.summary_id
 
 
 def test_who_reads_a_conversation_ahead_writes_its_summary(desk: Desk) -> None:
@@ -139,9 +191,15 @@ def test_who_reads_a_conversation_ahead_writes_its_summary(desk: Desk) -> None:
     assert seen == {("v1", "v1"), ("v2", "v2")}
 
 
-def test_a_summary_is_assigned_by_its_id(desk: Desk) -> None:
+def test_a_text_that_is_asked_again_goes_where_its_answer_is(desk: Desk) -> None:
     set_route(desk.sessions, Queue.SLM, HALVES)
+    beat(desk.sessions, Queue.SLM, lane="slm.v2", model={"model": "scripted", "revision": "1"})
+    seen = set()
 
     for number in range(12):
-        (hint,) = desk.ask(f"고객: 환불이 {number}").hints
-        assert hint.variant == assign(Queue.SLM, UUID(str(hint.job_id)), HALVES)
+        asked = desk.ask(f"고객: 환불이 {number}")
+        seen.add(asked.hints[0].variant)
+        desk.answer(asked)
+        assert desk.ask(f"고객: 환불이 {number}").summary_id == asked.summary_id
+
+    assert seen == {"v1", "v2"}
