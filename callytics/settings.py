@@ -301,6 +301,13 @@ class ProviderSettings(_Block):
     timeout_s: float | None = Field(default=None, gt=0)
     """How long one request may take, in seconds; None: its share of what the task has."""
 
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """What its requests call the most tokens of an answer; None: `max_completion_tokens` for `openai`, whose
+    newest models refuse the other name, `max_tokens` for the rest."""
+
+    temperature: Literal["task", "null"] = "task"
+    """`task`: as the task's model is set; `null`: none is sent, since some models take none but their own."""
+
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """What goes with each request beside the protocol, as JSON."""
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import statement_by_statement
 from callytics.db.providers import ProviderChoices, ProviderUsages
-from callytics.domain.providers import EMBEDDED, HOSTED, OWN, TASKS, VLLM, Use, own_name
+from callytics.domain.providers import EMBEDDED, HOSTED, OPENAI, OWN, TASKS, VLLM, Use, own_name
 from callytics.errors import ConfigurationError, UnknownProviderError, UnknownTaskError
 from callytics.settings import ModelSettings, ProviderSettings, Settings
 
@@ -69,6 +69,15 @@ class Provider:
         """How long one request may take where all providers together have `left_s`, this one `share_s`."""
         usual_s = min(share_s, HOSTED_TIMEOUT_S) if self.name in HOSTED else share_s
         return min(self.settings.timeout_s or usual_s, left_s)
+
+    def sampling(self, *, max_tokens: int, temperature: float) -> Mapping[str, Any]:
+        """These two as its requests carry them."""
+        # vLLM, which RunPod runs too, knows both names (vllm#9837); older servers know the old one alone.
+        usual = "max_completion_tokens" if self.name == OPENAI else "max_tokens"
+        said: dict[str, Any] = {self.settings.max_tokens_field or usual: max_tokens}
+        if self.settings.temperature != "null":
+            said["temperature"] = temperature
+        return said
 
     def cost_usd(self, prompt_tokens: int, output_tokens: int) -> float:
         price_in = self.settings.usd_per_million_input or 0.0

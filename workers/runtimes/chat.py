@@ -223,9 +223,10 @@ class OpenAiChat:
         async with self._client.openai.chat.completions.with_streaming_response.create(
             model=self.info.name,
             messages=cast("Any", list(request.messages)),
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
             extra_body=dict(self.provider.extra_body) or None,
+            **self.provider.sampling(
+                max_tokens=request.max_tokens, temperature=request.temperature
+            ),
             **({"response_format": _held_to(request.schema)} if request.schema else {}),
         ) as response:
             async for piece in response.iter_bytes():

@@ -25,7 +25,6 @@ class ChatClient:
         """No retries: who asks counts them. No proxy to this very machine. No redirects: a conversation
         goes to nobody but whom the settings name. No bodies of errors: nobody reads them.
         """
-        hooks = {"request": [_close_if_called_off], "response": [_drop_error_body]}
         beyond = urlsplit(base_url).hostname not in LOOPBACK
         self.openai = AsyncOpenAI(
             base_url=base_url,
@@ -33,7 +32,9 @@ class ChatClient:
             max_retries=0,
             timeout=None,
             http_client=DefaultAsyncHttpxClient(
-                trust_env=beyond, follow_redirects=False, event_hooks=hooks
+                trust_env=beyond,
+                follow_redirects=False,
+                event_hooks={"request": [_close_if_called_off], "response": [_drop_error_body]},
             ),
         )
         self._loop = asyncio.new_event_loop()

@@ -146,6 +146,33 @@ def test_each_provider_is_asked_by_its_own_name_for_the_model(
     assert [request["model"] for request in alpha.asked] == ["their-name"]
 
 
+LIMIT, TEMPERATURE = {"max_tokens": 5}, {"temperature": 0.1}
+NEW_LIMIT = {"max_completion_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "sent"),
+    [
+        ("alpha", {}, LIMIT | TEMPERATURE),
+        ("openai", {"api_key": "k"}, NEW_LIMIT | TEMPERATURE),
+        ("openai", {"api_key": "k", "max_tokens_field": "max_tokens"}, LIMIT | TEMPERATURE),
+        ("alpha", {"max_tokens_field": "max_completion_tokens"}, NEW_LIMIT | TEMPERATURE),
+        ("alpha", {"temperature": "null"}, LIMIT),
+        ("openai", {"api_key": "k", "temperature": "null"}, NEW_LIMIT),
+    ],
+)
+def test_a_request_has_the_fields_that_its_provider_takes(
+    alpha: ChatServer, name: str, said: Mapping[str, str], sent: Mapping[str, Any]
+) -> None:
+    settings = Settings(
+        providers={name: {"base_url": alpha.base_url, **said}},
+        models={"analyse": {"runtime": "openai", "model": "m", "providers": [name]}},
+    )
+    with closing(ProviderChain.load("mlm", settings)) as chain:
+        assert complete(chain).text == "A"
+    assert alpha.asked == [{"model": "m", "messages": HELLO, **sent}]
+
+
 @pytest.mark.parametrize(
     ("status", "outcome", "requests"),
     [
