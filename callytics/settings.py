@@ -381,6 +381,9 @@ class LlmSettings(_Block):
     api_key: SecretStr | None = None
     """Its key, if it wants one."""
 
+    usage_keep_days: int = Field(default=400, ge=1)
+    """How long requests to providers stay counted by the hour; older ones are one sum (docs/providers.md)."""
+
 
 class ClientSettings(_Block):
     name: str = "cli"
