@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInfo:
-    """What a result needs beside it to be trusted and repeated; `details`: what else is told of the model."""
+    """What a result needs beside it to be trusted and repeated; `details`: what else a worker's heartbeat
+    tells of the model, as it is at the moment.
+    """
 
     name: str
     revision: str

@@ -367,6 +367,24 @@ def test_a_provider_that_keeps_failing_is_left_alone_and_then_probed(
     assert complete(chain).provider == "alpha"
 
 
+def test_the_chain_tells_of_the_breakers_of_those_who_are_to_answer(
+    connect: Connect, alpha: ChatServer, book: Book
+) -> None:
+    chain = connect(rest_after=2, rest_s=0.1, model={"retries": 0})
+    assert chain.info.details == {"breakers": {"alpha": "closed", "beta": "closed"}}
+    alpha.fails(500)
+    complete(chain)
+    assert chain.info.details["breakers"]["alpha"] == "closed"
+    complete(chain)
+    assert chain.info.details == {"breakers": {"alpha": "open", "beta": "closed"}}
+    alpha.status = 200
+    wait_until(lambda: complete(chain).provider == "alpha", 10)
+    assert chain.info.details["breakers"]["alpha"] == "closed"
+    book.order = ["beta"]
+    complete(chain)
+    assert chain.info.details == {"breakers": {"beta": "closed"}}
+
+
 def test_the_error_names_those_who_are_left_alone(
     connect: Connect, alpha: ChatServer, beta: ChatServer
 ) -> None:
