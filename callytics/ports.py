@@ -158,7 +158,8 @@ class AnswerCache(Protocol):
 class ChatAnswer:
     """`cached_tokens` of the prompt were read before; 0 too where the server does not say.
 
-    `model` is what answered, by the name that its server has for it; `provider` is whose server that is.
+    `model` is what answered, by the name that its server has for it; `provider` is whose server that is;
+    `cost_usd` is what it takes for the tokens, by the prices in the settings.
     """
 
     text: str
@@ -169,6 +170,7 @@ class ChatAnswer:
     prompt_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    cost_usd: float = 0.0
     seconds: float = 0.0
 
 

@@ -82,6 +82,7 @@ class AnalysisWork:
             seconds=found.seconds,
             prompt_tokens=found.prompt_tokens,
             output_tokens=found.output_tokens,
+            cost_usd=found.cost_usd,
         )
         announce(session, item.batch_id)
         return End()

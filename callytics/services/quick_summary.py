@@ -250,6 +250,7 @@ class QuickSummaryWork:
             seconds=found.seconds,
             prompt_tokens=found.prompt_tokens,
             output_tokens=found.output_tokens,
+            cost_usd=found.cost_usd,
             checks=found.checks,
         )
         return End()

@@ -238,15 +238,17 @@ class OpenAiChat:
     def _read(self, completion: _Completion) -> Attempt:
         choice, usage = completion.choices[0], completion.usage or _Usage()
         details = usage.prompt_tokens_details
+        prompt, output = _count(usage.prompt_tokens), _count(usage.completion_tokens)
         answer = ChatAnswer(
             text=_THOUGHT.sub("", choice.message.content or "").strip(),
             finish_reason=choice.finish_reason or "",
             provider=self.provider.name,
             model=self.info.name,
             revision=self._revision_of(completion.model),
-            prompt_tokens=_count(usage.prompt_tokens),
-            output_tokens=_count(usage.completion_tokens),
+            prompt_tokens=prompt,
+            output_tokens=output,
             cached_tokens=_count(details.cached_tokens if details else None),
+            cost_usd=self.provider.cost_usd(prompt, output),
         )
         if choice.finish_reason == "content_filter" or choice.message.refusal:
             problem = f"{self._server} refuses to answer."

@@ -241,7 +241,6 @@ class ProviderChain:
                 outcome=attempt.outcome.value,
                 seconds=provider.settings.rest_s,
             )
-        prompt, output = (answer.prompt_tokens, answer.output_tokens) if answer else (0, 0)
         self._note(
             Use(
                 task=provider.task,
@@ -249,9 +248,9 @@ class ProviderChain:
                 model=provider.model,
                 outcome=attempt.outcome,
                 seconds=attempt.seconds,
-                prompt_tokens=prompt,
-                output_tokens=output,
-                cost_usd=provider.cost_usd(prompt, output),
+                prompt_tokens=answer.prompt_tokens if answer else 0,
+                output_tokens=answer.output_tokens if answer else 0,
+                cost_usd=answer.cost_usd if answer else 0.0,
             )
         )
 
