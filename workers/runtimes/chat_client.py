@@ -63,9 +63,9 @@ async def _close_if_called_off(request: httpx2.Request) -> None:
 
     async def trace(step: str, told: dict[str, Any]) -> None:
         nonlocal opened
-        if step == "connection.connect_tcp.complete":
+        if step.endswith(".connect_tcp.complete"):  # straight, or to a proxy
             opened = told["return_value"]
-        elif step.endswith(".start_tls.failed"):
+        elif step.endswith(".start_tls.failed") and opened is not None:
             await opened.aclose()
 
     request.extensions["trace"] = trace

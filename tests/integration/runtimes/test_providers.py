@@ -159,10 +159,11 @@ NEW_LIMIT = {"max_completion_tokens": 5}
         ("alpha", {"max_tokens_field": "max_completion_tokens"}, NEW_LIMIT | TEMPERATURE),
         ("alpha", {"temperature": "null"}, LIMIT),
         ("openai", {"api_key": "k", "temperature": "null"}, NEW_LIMIT),
+        ("alpha", {"extra_body": {"max_tokens": 9}}, TEMPERATURE | {"max_tokens": 9}),
     ],
 )
 def test_a_request_has_the_fields_that_its_provider_takes(
-    alpha: ChatServer, name: str, said: Mapping[str, str], sent: Mapping[str, Any]
+    alpha: ChatServer, name: str, said: Mapping[str, Any], sent: Mapping[str, Any]
 ) -> None:
     settings = Settings(
         providers={name: {"base_url": alpha.base_url, **said}},
