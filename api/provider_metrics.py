@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from callytics.db.providers import ProviderUsages
-from callytics.domain.providers import Outcome, Use
+from callytics.domain.providers import BreakerState, Outcome, Use
+from callytics.services import providers
 
 Counts: TypeAlias = defaultdict[tuple[str, ...], float]
 
@@ -22,10 +23,12 @@ class ProviderMetrics(Collector):
     def __init__(self) -> None:
         self._sums: Sequence[Use] = ()
         self._latest: Sequence[Use] = ()
+        self._breakers: providers.Breakers = {}
 
     def read(self, session: Session) -> None:
         usages = ProviderUsages(session)
         self._sums, self._latest = usages.sums(), usages.sums(RATED)
+        self._breakers = providers.breakers(session)
 
     def collect(self) -> Iterator[Metric]:
         requests: Counts = defaultdict(float)
@@ -41,6 +44,7 @@ class ProviderMetrics(Collector):
         yield _counter("tokens", "Tokens read and written.", ["direction"], tokens)
         yield _counter("cost_usd", "What that cost, where a price is set.", [], cost)
         yield self._success_rate()
+        yield self._breaker_states()
 
     def _success_rate(self) -> Metric:
         asked: Counts = defaultdict(float)
@@ -57,6 +61,17 @@ class ProviderMetrics(Collector):
         for labels, count in asked.items():
             rate.add_metric(list(labels), good[labels] / count)
         return rate
+
+    def _breaker_states(self) -> Metric:
+        states = GaugeMetricFamily(
+            "callytics_provider_breakers",
+            "Living workers by whether they leave the provider alone (open) or not (closed).",
+            labels=["task", "provider", "state"],
+        )
+        for who, workers in self._breakers.items():
+            for state in BreakerState:
+                states.add_metric([*who, state.value], workers[state])
+        return states
 
 
 def _counter(

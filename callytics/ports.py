@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInfo:
-    """What a result needs beside it to be trusted and repeated; `details`: what else is told of the model."""
+    """What a result needs beside it to be trusted and repeated; `details`: what else a worker's heartbeat
+    tells of the model, as it is at the moment.
+    """
 
     name: str
     revision: str
@@ -156,7 +158,8 @@ class AnswerCache(Protocol):
 class ChatAnswer:
     """`cached_tokens` of the prompt were read before; 0 too where the server does not say.
 
-    `model` is what answered, by the name that its server has for it; `provider` is whose server that is.
+    `model` is what answered, by the name that its server has for it; `provider` is whose server that is;
+    `cost_usd` is what it takes for the tokens, by the prices in the settings.
     """
 
     text: str
@@ -167,6 +170,7 @@ class ChatAnswer:
     prompt_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    cost_usd: float = 0.0
     seconds: float = 0.0
 
 

@@ -305,6 +305,13 @@ class ProviderSettings(_Block):
     timeout_s: float | None = Field(default=None, gt=0)
     """How long one request may take, in seconds; None: its share of what the task has."""
 
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """What its requests call the most tokens of an answer; None: `max_completion_tokens` for `openai`, whose
+    newest models refuse the other name, `max_tokens` for the rest."""
+
+    temperature: Literal["task", "null"] = "task"
+    """`task`: as the task's model is set; `null`: none is sent, since some models take none but their own."""
+
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """What goes with each request beside the protocol, as JSON."""
 
@@ -391,6 +398,9 @@ class LlmSettings(_Block):
 
     api_key: SecretStr | None = None
     """Its key, if it wants one."""
+
+    usage_keep_days: int = Field(default=400, ge=1)
+    """How long requests to providers stay counted by the hour; older ones are one sum (docs/providers.md)."""
 
 
 class ClientSettings(_Block):

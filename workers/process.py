@@ -124,8 +124,10 @@ class Serving:
             self._classifier()
 
     def _say(self) -> tuple[str, Mapping[str, Any]]:
-        states = self._preloader.states
-        return self._preloader.state, {stage: asdict(state) for stage, state in states.items()}
+        said = {name: asdict(state) for name, state in self._preloader.states.items()}
+        for name, model in self._models.copy().items():  # which other threads add to
+            said[name]["details"] = model.info.details
+        return self._preloader.state, said
 
 
 def serve_in_children(make_factory: type[WorkFactory]) -> None:

@@ -159,7 +159,7 @@ def _print_runs(runs: Sequence[View]) -> None:
     columns = ("run", "model", "provider", "revision", "prompt", "consultations", "done", "failed")
     print_plain("")
     print_table(
-        (*columns, "model seconds", "tokens in", "tokens out", "started", "completed"),
+        (*columns, "model seconds", "tokens in", "tokens out", "USD", "started", "completed"),
         (
             (
                 run["run"],
@@ -173,6 +173,7 @@ def _print_runs(runs: Sequence[View]) -> None:
                 f"{run['processing_time']:.1f}",
                 run["prompt_tokens"],
                 run["output_tokens"],
+                f"{run['cost_usd']:.4f}",
                 _when(run["started_at"]),
                 _when(run["completed_at"]),
             )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from callytics.domain.providers import Use
+    from callytics.services.providers import Breakers
     from callytics.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
@@ -61,9 +62,9 @@ def use(
 def list_(*, as_json: Json = False) -> None:
     """Show tasks and providers: who answers in which order, what a provider lacks, the last day's counts."""
     settings = local.settings()
-    chosen, used = _rows(LATELY)
+    chosen, used, breakers = _rows(LATELY)
     tasks = _tasks(settings, chosen)
-    found = [_provider(name, settings, tasks, used) for name in _names(settings)]
+    found = [_provider(name, settings, tasks, used, breakers) for name in _names(settings)]
     if as_json:
         print_json({"tasks": tasks, "providers": found})
         return
@@ -72,8 +73,9 @@ def list_(*, as_json: Json = False) -> None:
         ((one["task"], ", then ".join(one["providers"]), one["source"]) for one in tasks),
     )
     say("")
+    columns = ("provider", "server", "key", "answers for")
     print_table(
-        ("provider", "server", "key", "answers for", "requests in 24 h", "success", "USD", "lacks"),
+        (*columns, "requests in 24 h", "success", "USD", "left alone by", "lacks"),
         (
             (
                 one["provider"],
@@ -83,6 +85,7 @@ def list_(*, as_json: Json = False) -> None:
                 one["requests"],
                 _share(one["success_rate"]),
                 f"{one['cost_usd']:.4f}",
+                colored(_left_alone(one["breakers"]), "red"),
                 colored(one["problem"] or "", "red" if one["tasks"] else "dim"),
             )
             for one in found
@@ -101,7 +104,7 @@ def check(
 ) -> None:
     """Ask each provider for one token and say what is wrong; exit 1 if one does not answer."""
     settings = local.settings()
-    chosen, _ = _rows(LATELY)
+    chosen, _, _ = _rows(LATELY)
     results = []
     for result in _asked(list(_pairs(names, _tasks(settings, chosen)))):
         results.append(result)
@@ -116,7 +119,7 @@ def check(
 @app.command()
 def usage(*, since: Since = None, as_json: Json = False) -> None:
     """Show requests, tokens, cost and seconds by task, provider, model and outcome, by whole hours."""
-    _, used = _rows(since)
+    _, used, _ = _rows(since)
     if as_json:
         print_json([asdict(one) for one in used])
         return
@@ -141,13 +144,17 @@ def usage(*, since: Since = None, as_json: Json = False) -> None:
         say("No provider was asked in that time.", "dim")
 
 
-def _rows(since: timedelta | None) -> tuple[Mapping[str, Sequence[str]], Sequence["Use"]]:
-    """Who was chosen, and what was counted."""
+def _rows(
+    since: timedelta | None,
+) -> tuple[Mapping[str, Sequence[str]], Sequence["Use"], "Breakers"]:
+    """Who was chosen, what was counted, and whom workers leave alone."""
     from callytics.db.engine import unit_of_work
     from callytics.db.providers import ProviderChoices, ProviderUsages
+    from callytics.services import providers
 
     with local.sessions() as sessions, unit_of_work(sessions) as session:
-        return ProviderChoices(session).all(), ProviderUsages(session).sums(since)
+        chosen, used = ProviderChoices(session).all(), ProviderUsages(session).sums(since)
+        return chosen, used, providers.breakers(session)
 
 
 def _names(settings: "Settings") -> Sequence[str]:
@@ -170,9 +177,13 @@ def _tasks(settings: "Settings", chosen: Mapping[str, Sequence[str]]) -> list[Vi
 
 
 def _provider(
-    name: str, settings: "Settings", tasks: Sequence[View], used: Sequence["Use"]
+    name: str,
+    settings: "Settings",
+    tasks: Sequence[View],
+    used: Sequence["Use"],
+    breakers: "Breakers",
 ) -> View:
-    from callytics.domain.providers import Outcome
+    from callytics.domain.providers import BreakerState, Outcome
     from callytics.errors import ConfigurationError
     from callytics.services import providers
 
@@ -197,6 +208,11 @@ def _provider(
         "requests": requests,
         "success_rate": good / requests if requests else None,
         "cost_usd": sum((one.cost_usd for one in mine), 0.0),
+        "breakers": {
+            task: {state.value: workers[state] for state in BreakerState}
+            for (task, provider), workers in breakers.items()
+            if provider == name
+        },
     }
 
 
@@ -229,6 +245,15 @@ def _check_line(result: View) -> tuple[str, str]:
     if result["problem"]:
         return f"✗ {who}: {result['problem']}", "red"
     return f"✓ {who}: {result['model']} answers in {result['seconds']:.1f} s", ""
+
+
+def _left_alone(breakers: Mapping[str, Mapping[str, int]]) -> str:
+    """By how many workers of each task, of how many; nothing of tasks that ask it."""
+    return ", ".join(
+        f"{task} ({workers['open']} of {sum(workers.values())})"
+        for task, workers in breakers.items()
+        if workers["open"]
+    )
 
 
 def _share(rate: float | None) -> "Text | str":

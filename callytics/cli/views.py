@@ -75,6 +75,7 @@ class _Found:
     seconds: float = 0.0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    cost_usd: float = 0.0
     providers: set[str] = field(default_factory=set)
     revisions: set[str] = field(default_factory=set)
 
@@ -84,6 +85,7 @@ class _Found:
         self.seconds += result.seconds or 0.0
         self.prompt_tokens += result.prompt_tokens or 0
         self.output_tokens += result.output_tokens or 0
+        self.cost_usd += result.cost_usd or 0.0
         self.providers |= {result.provider} if result.provider else set()
         self.revisions |= {result.revision} if result.revision else set()
 
@@ -105,6 +107,7 @@ def _provenance(found: _Found) -> Json:
         "processing_time": round(found.seconds, 2),
         "prompt_tokens": found.prompt_tokens,
         "output_tokens": found.output_tokens,
+        "cost_usd": found.cost_usd,
         "providers": sorted(found.providers),
         "revisions": sorted(found.revisions),
     }

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    Numeric,
     String,
     func,
     text,
@@ -46,6 +47,11 @@ def _words(enum_class: type[Any]) -> Enum:
 
 def _variant() -> Mapped[str]:
     return mapped_column(String(32), default=FIRST, server_default=FIRST)
+
+
+def _cost() -> Mapped[float | None]:
+    """Of the answers that its tokens are of, by the prices that were set; 0 without a price."""
+    return mapped_column(Numeric(asdecimal=False))
 
 
 class Base(DeclarativeBase):
@@ -297,6 +303,7 @@ class Summary(Base):
     seconds: Mapped[float]
     prompt_tokens: Mapped[int]
     output_tokens: Mapped[int]
+    cost_usd: Mapped[float | None] = _cost()
     checks: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -423,6 +430,7 @@ class QuickSummary(Base):
     """That the model took."""
     prompt_tokens: Mapped[int | None]
     output_tokens: Mapped[int | None]
+    cost_usd: Mapped[float | None] = _cost()
     checks: Mapped[dict[str, Any] | None]
 
     job: Mapped[Job] = relationship(lazy="raise")
@@ -665,6 +673,7 @@ class AnalysisResult(Base):
     seconds: Mapped[float | None]
     prompt_tokens: Mapped[int | None]
     output_tokens: Mapped[int | None]
+    cost_usd: Mapped[float | None] = _cost()
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
     __table_args__ = (
@@ -706,6 +715,7 @@ class Diagnosis(Base):
     """That the model took."""
     prompt_tokens: Mapped[int | None]
     output_tokens: Mapped[int | None]
+    cost_usd: Mapped[float | None] = _cost()
 
     job: Mapped[Job] = relationship(lazy="raise")
 

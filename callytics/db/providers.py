@@ -2,26 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, delete, func, literal, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.orm import Session
 
 from callytics.db.engine import RELAX
 from callytics.db.models import ProviderChoice, ProviderUsage
 from callytics.domain.providers import Outcome, Use
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""The hour of all that is older than hours are kept."""
+
+_BY = ("task", "provider", "model", "outcome")
 _COUNTED = ("requests", "prompt_tokens", "output_tokens", "cost_usd", "seconds")
 
-_INSERT = insert(ProviderUsage).values(hour=func.date_trunc("hour", func.clock_timestamp(), "UTC"))
+
+def _added(rows: Insert) -> Insert:
+    """To what is counted of the hour."""
+    sums = {name: getattr(ProviderUsage, name) + rows.excluded[name] for name in _COUNTED}
+    return rows.on_conflict_do_update(index_elements=["hour", *_BY], set_=sums)
+
+
 # One statement and its own transaction, whose commit need not wait for the disk: it stands in the way of
 # an answer that somebody waits for.
-_ADD = _INSERT.on_conflict_do_update(
-    index_elements=["hour", "task", "provider", "model", "outcome"],
-    set_={
-        name: getattr(ProviderUsage, name) + getattr(_INSERT.excluded, name) for name in _COUNTED
-    },
+_ADD = _added(
+    insert(ProviderUsage).values(hour=func.date_trunc("hour", func.clock_timestamp(), "UTC"))
 ).returning(RELAX)
 
 
@@ -55,12 +62,7 @@ class ProviderUsages:
 
     def sums(self, within: timedelta | None = None) -> Sequence[Use]:
         """By task, provider, model and outcome; of the hours that reach into the latest `within`."""
-        by = (
-            ProviderUsage.task,
-            ProviderUsage.provider,
-            ProviderUsage.model,
-            ProviderUsage.outcome,
-        )
+        by = [getattr(ProviderUsage, name) for name in _BY]
         added = [func.sum(getattr(ProviderUsage, name)).label(name) for name in _COUNTED]
         query = select(*by, *added).group_by(*by).order_by(*by)
         if within is not None:
@@ -79,6 +81,24 @@ class ProviderUsages:
             )
             for row in self._session.execute(query)
         ]
+
+    def fold(self, older_than: timedelta) -> None:
+        """Let the hours before that be one row of each kind. No sum changes by it: were the rows dropped,
+        the counters of /metrics would fall, which Prometheus takes for a restart.
+        """
+        long_gone = ProviderUsage.hour < func.clock_timestamp() - older_than
+        gone = (
+            delete(ProviderUsage)
+            .where(long_gone, ProviderUsage.hour > LONG_AGO)
+            .returning(ProviderUsage)
+            .cte("gone")
+        )
+        by = [gone.c[name] for name in _BY]
+        sums = [func.sum(gone.c[name]) for name in _COUNTED]
+        rows = insert(ProviderUsage).from_select(
+            ["hour", *_BY, *_COUNTED], select(literal(LONG_AGO), *by, *sums).group_by(*by)
+        )
+        self._session.execute(_added(rows))
 
 
 def _reaches_into(within: timedelta) -> ColumnElement[bool]:

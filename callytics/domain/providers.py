@@ -98,6 +98,13 @@ def retry_wait_s(
     return wait_s if wait_s < left_s else None
 
 
+class BreakerState(StrEnum):
+    """Whether a worker leaves a provider alone."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Use:
     """Requests to a provider that came to the same, one or more of them added up. `cost_usd` is 0 where no

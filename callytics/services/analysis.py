@@ -132,6 +132,7 @@ class Analysed:
     seconds: float
     prompt_tokens: int
     output_tokens: int
+    cost_usd: float
     repaired: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -198,6 +199,7 @@ def analyse(
         seconds=round(monotonic() - started, 3),
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),
+        cost_usd=sum(answer.cost_usd for answer in answers),
         repaired=len(answers) > 1,
     )
 

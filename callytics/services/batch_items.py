@@ -91,6 +91,7 @@ class AnalysisWork:
             seconds=found.seconds,
             prompt_tokens=found.prompt_tokens,
             output_tokens=found.output_tokens,
+            cost_usd=found.cost_usd,
         )
         announce(session, item.batch_id)
         # The call's turns may be others by the time that the shadow reads them.

@@ -230,6 +230,7 @@ class DiagnosisWork:
             seconds=answer.seconds,
             prompt_tokens=answer.prompt_tokens,
             output_tokens=answer.output_tokens,
+            cost_usd=answer.cost_usd,
         )
         return End()
 

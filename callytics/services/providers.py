@@ -1,10 +1,11 @@
 """Which provider answers a chat model's task, by the settings and by what somebody chose since."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import structlog
@@ -13,8 +14,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import statement_by_statement
+from callytics.db.heartbeats import Heartbeats
 from callytics.db.providers import ProviderChoices, ProviderUsages
-from callytics.domain.providers import EMBEDDED, HOSTED, OWN, TASKS, VLLM, Use, own_name
+from callytics.domain.providers import (
+    EMBEDDED,
+    HOSTED,
+    OPENAI,
+    OWN,
+    TASKS,
+    VLLM,
+    BreakerState,
+    Use,
+    own_name,
+    task_of,
+)
 from callytics.errors import ConfigurationError, UnknownProviderError, UnknownTaskError
 from callytics.settings import ModelSettings, ProviderSettings, Settings
 
@@ -69,6 +82,15 @@ class Provider:
         """How long one request may take where all providers together have `left_s`, this one `share_s`."""
         usual_s = min(share_s, HOSTED_TIMEOUT_S) if self.name in HOSTED else share_s
         return min(self.settings.timeout_s or usual_s, left_s)
+
+    def sampling(self, *, max_tokens: int, temperature: float) -> Mapping[str, Any]:
+        """These two as its requests carry them."""
+        # vLLM, which RunPod runs too, knows both names (vllm#9837); older servers know the old one alone.
+        usual = "max_completion_tokens" if self.name == OPENAI else "max_tokens"
+        said: dict[str, Any] = {self.settings.max_tokens_field or usual: max_tokens}
+        if self.settings.temperature != "null":
+            said["temperature"] = temperature
+        return said
 
     def cost_usd(self, prompt_tokens: int, output_tokens: int) -> float:
         price_in = self.settings.usd_per_million_input or 0.0
@@ -194,6 +216,21 @@ def unchoose(session: Session, task: str, settings: Settings) -> None:
 def order_now(session: Session, task: str, settings: Settings) -> Sequence[str]:
     """Who answers for `task` at this moment."""
     return ProviderChoices(session).all().get(task) or default_order(task, settings)
+
+
+Breakers: TypeAlias = Mapping[tuple[str, str], Counter[BreakerState]]
+"""Task and provider -> how many workers have their breaker in each state."""
+
+
+def breakers(session: Session) -> Breakers:
+    """Those of the workers that live, as their heartbeats tell."""
+    found: defaultdict[tuple[str, str], Counter[BreakerState]] = defaultdict(Counter)
+    for worker in Heartbeats(session).fresh():
+        for model, said in worker.models.items():
+            states = (said.get("details") or {}).get("breakers", {})
+            for provider, state in states.items():
+                found[task_of(model), provider][BreakerState(state)] += 1
+    return found
 
 
 class ProviderRows:

@@ -261,6 +261,7 @@ class QuickSummaryWork:
             seconds=found.seconds,
             prompt_tokens=found.prompt_tokens,
             output_tokens=found.output_tokens,
+            cost_usd=found.cost_usd,
             checks=found.checks,
         )
         # Where nobody was asked there is nothing to compare.

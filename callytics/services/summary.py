@@ -64,8 +64,8 @@ class SummaryOptions:
 class CheckedSummary:
     """A summary that may be shown. `failed` names what was wrong with each answer that was not.
 
-    Tokens and `seconds` are those of all answers together. `answer` is the one that was taken or mended, or
-    the last that was not; None: nobody was asked.
+    Tokens, cost and `seconds` are those of all answers together. `answer` is the one that was taken or
+    mended, or the last that was not; None: nobody was asked.
     """
 
     text: str
@@ -75,6 +75,7 @@ class CheckedSummary:
     prompt_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cost_usd: float = 0.0
     failed: tuple[tuple[Check, ...], ...] = field(default=())
 
     @property
@@ -150,6 +151,7 @@ def summarise(
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),
         cached_tokens=sum(answer.cached_tokens for answer in answers),
+        cost_usd=sum(answer.cost_usd for answer in answers),
         failed=tuple(failed),
     )
 

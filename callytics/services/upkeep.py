@@ -16,6 +16,7 @@ from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.idempotency import IdempotencyKeys
 from callytics.db.jobs import Jobs
+from callytics.db.providers import ProviderUsages
 from callytics.db.sentiment_requests import SentimentRequests
 from callytics.db.stage_runs import StageRuns
 from callytics.domain.jobs import JobKind
@@ -127,6 +128,7 @@ def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings)
         BatchFiles(session).forget(BATCH_FILE_KEPT)
         SentimentRequests(session).forget(UNCLAIMED_ANSWER)
         Diagnoses(session).forget(timedelta(hours=settings.diagnosis.keep_h))
+        ProviderUsages(session).fold(timedelta(days=settings.llm.usage_keep_days))
     for prefix in prefixes:
         store.delete_prefix(prefix)
         with unit_of_work(sessions) as session:

@@ -1,5 +1,6 @@
 """Providers of a real worker process, changed while it runs."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +50,8 @@ def test_a_choice_takes_effect_without_a_restart(
             "CALLYTICS_PROVIDERS__BETA__BASE_URL": beta.base_url,
             "CALLYTICS_PROVIDERS__BETA__API_KEY": "key-of-beta",
             "CALLYTICS_PROVIDERS__BETA__MODELS__MLM": "beta-large",
+            "CALLYTICS_PROVIDERS__BETA__REST_AFTER": "1",
+            "CALLYTICS_PROVIDERS__BETA__REST_S": "0.5",
             "CALLYTICS_LOG_LEVEL": "debug",
         }
     )
@@ -80,13 +83,22 @@ def test_a_choice_takes_effect_without_a_restart(
         done = CliRunner().invoke(app, ["providers", "use", "mlm", *arguments])
         assert done.exit_code == 0, done.output
 
+    def breaker_of_beta() -> dict[str, int]:
+        listed = json.loads(CliRunner().invoke(app, ["providers", "list", "--json"]).stdout)
+        [found] = [one for one in listed["providers"] if one["provider"] == "beta"]
+        told: dict[str, int] = found["breakers"]["mlm"]
+        return told
+
     ours = farm.settings.models.analyse.model
     assert analysed_by() == ("alpha", ours)
     choose("beta", "alpha")
     wait_until(lambda: analysed_by() == ("beta", "beta-large"), 10)
     beta.fails(500)
     assert analysed_by() == ("alpha", ours)
+    wait_until(lambda: breaker_of_beta() == {"closed": 0, "open": 1}, 10)
     beta.status = 200
+    wait_until(lambda: analysed_by() == ("beta", "beta-large"), 10)
+    wait_until(lambda: breaker_of_beta() == {"closed": 1, "open": 0}, 10)
     choose("--default")
     wait_until(lambda: analysed_by() == ("alpha", ours), 10)
     assert worker.poll() is None

@@ -84,6 +84,7 @@ class ScriptedChat:
             revision=self.info.revision,
             prompt_tokens=10,
             output_tokens=5,
+            cost_usd=0.25,
         )
         if accept:
             accept(answer)

@@ -1,4 +1,4 @@
-"""A server that speaks as much of the OpenAI chat protocol as a test wants to hear."""
+"""Servers that speak as much of the OpenAI chat protocol as a test wants to hear, or hardly any of it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Event, Thread
 from typing import Any
 
@@ -118,3 +119,42 @@ def chat_server(port: int = 0) -> Iterator[ChatServer]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+DRIPS = 100
+"""Bytes that come one by one: enough for 5 s."""
+
+
+@dataclass
+class DrippingServer:
+    port: int = 0
+    left: Event = field(default_factory=Event)
+    """Set once somebody who had connected has gone."""
+
+
+@contextmanager
+def dripping_server(begins: bytes) -> Iterator[DrippingServer]:
+    """One that says `begins` to whoever connects, and then a byte at a time."""
+    script, over = DrippingServer(), Event()
+
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                self.request.sendall(begins)
+                for _ in range(DRIPS):
+                    if over.wait(DRIP_S):
+                        return
+                    self.request.sendall(b"x")
+            except OSError:
+                script.left.set()
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        script.port = server.server_address[1]
+        try:
+            yield script
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()

@@ -31,13 +31,33 @@ def beat(
     stages = [spec.stage for spec in PIPELINE if spec.queue is queue and spec.stage in MODEL_STAGES]
     said = {"status": state, "model": f"{queue}-model", "revision": "1", "device": "cpu"}
     models = {stage.value: {**said, "load_seconds": 1.5, **(model or {})} for stage in stages}
+    _beat(sessions, f"{name}@test", name, state=state, age_s=age_s, models=models)
+
+
+def beat_breakers(
+    sessions: sessionmaker[Session], worker: str, *, age_s: float = 0, **states: str
+) -> None:
+    """A worker that sums up said so of its breakers, by provider, `age_s` seconds ago."""
+    models = {"summarize": {"status": "ready", "details": {"breakers": states}}}
+    _beat(sessions, worker, Queue.SLM, state="ready", age_s=age_s, models=models)
+
+
+def _beat(
+    sessions: sessionmaker[Session],
+    worker: str,
+    lane: str,
+    *,
+    state: str,
+    age_s: float,
+    models: Mapping[str, Any],
+) -> None:
     with unit_of_work(sessions) as session:
         Heartbeats(session).beat(
-            f"{name}@test", queues=[name], state=state, pid=1, device="cpu", models=models
+            worker, queues=[lane], state=state, pid=1, device="cpu", models=models
         )
         session.execute(
             update(WorkerHeartbeat)
-            .where(WorkerHeartbeat.worker == f"{name}@test")
+            .where(WorkerHeartbeat.worker == worker)
             .values(beat_at=WorkerHeartbeat.beat_at - timedelta(seconds=age_s))
         )
 

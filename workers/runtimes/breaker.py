@@ -4,6 +4,8 @@ from collections.abc import Callable
 from threading import Lock
 from time import monotonic
 
+from callytics.domain.providers import BreakerState
+
 
 class Breaker:
     """Closed at first; `after` failures in a row open it. After `rest_s` seconds it lets one request
@@ -26,6 +28,10 @@ class Breaker:
     @property
     def is_open(self) -> bool:
         return self._failures >= self._after
+
+    @property
+    def state(self) -> BreakerState:
+        return BreakerState.OPEN if self.is_open else BreakerState.CLOSED
 
     def admits(self) -> bool:
         """Whether to ask it now. A probe that is admitted puts the next one off, however it ends."""

@@ -8,29 +8,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self, cast
-from urllib.parse import urlsplit
 
 import httpx2
-from openai import (
-    APIConnectionError,
-    APIError,
-    APIStatusError,
-    APITimeoutError,
-    DefaultHttpxClient,
-    OpenAI,
-)
+from openai import APIConnectionError, APIError, APIStatusError
 from pydantic import BaseModel, ValidationError
 
 from callytics.domain import summary
 from callytics.domain.delivery import retry_after_s
 from callytics.domain.excerpt import Line
-from callytics.domain.providers import LOOPBACK, POOR, TASKS, Outcome, outcome_of, own_name
+from callytics.domain.providers import POOR, TASKS, Outcome, outcome_of, own_name
 from callytics.domain.transcript import Role
 from callytics.errors import AnswerUnusableError, ModelUnavailableError
 from callytics.model_files import CATALOG, resolve, revision_of
 from callytics.ports import Accept, ChatAnswer, Message, ModelInfo
 from callytics.services.providers import Provider, provider_of
 from callytics.settings import ModelSettings, Settings
+from workers.runtimes.chat_client import ChatClient
 
 LIST_TIMEOUT_S = 10.0
 LARGEST_ANSWER_BYTES = 8 * 2**20
@@ -101,7 +94,7 @@ class _Completion(BaseModel):
 class OpenAiChat:
     """One provider's model. A ChatModel too, for who wants this one and no other."""
 
-    def __init__(self, client: OpenAI, info: ModelInfo, provider: Provider) -> None:
+    def __init__(self, client: ChatClient, info: ModelInfo, provider: Provider) -> None:
         self.info = info
         self.provider = provider
         self._client = client
@@ -136,7 +129,7 @@ class OpenAiChat:
             settings=model.options,
         )
         key = provider.api_key.get_secret_value() if provider.api_key else "none"
-        return cls(make_client(provider.base_url, key), info, provider)
+        return cls(ChatClient(provider.base_url, key), info, provider)
 
     def warm_up(self) -> None:
         """Have the server read the part that all summaries' prompts share: its cache keeps it. Who only
@@ -174,7 +167,7 @@ class OpenAiChat:
     def attempt(self, request: Request, *, timeout_s: float) -> Attempt:
         """Ask once, within `timeout_s`. Whatever the server does is told in the Attempt."""
         started = monotonic()
-        found = self._attempt(request, started, timeout_s)
+        found = self._attempt(request, timeout_s)
         seconds = round(monotonic() - started, 3)
         if found.answer is not None:
             found = replace(found, answer=replace(found.answer, seconds=seconds))
@@ -188,10 +181,8 @@ class OpenAiChat:
         if model == self.info.name:
             return self
         try:
-            served = {
-                one.id for one in self._client.with_options(timeout=LIST_TIMEOUT_S).models.list()
-            }
-        except (APIError, ValueError):
+            served = self._client.run(self._list(), within_s=LIST_TIMEOUT_S)
+        except (APIError, ValueError, TimeoutError):
             served = {model}  # it does not say; then it has to refuse by itself
         if model not in served:
             raise ModelUnavailableError(f"{self._server} does not serve this model.")
@@ -201,11 +192,14 @@ class OpenAiChat:
     def close(self) -> None:
         self._client.close()
 
-    def _attempt(self, request: Request, started: float, timeout_s: float) -> Attempt:
+    async def _list(self) -> set[str]:
+        return {one.id async for one in self._client.openai.models.list()}
+
+    def _attempt(self, request: Request, timeout_s: float) -> Attempt:
         # Not the errors' texts: servers quote the prompt in their complaints.
         try:
-            body = self._ask(request, started, timeout_s)
-        except (APITimeoutError, httpx2.TimeoutException):
+            body = self._client.run(self._ask(request), within_s=timeout_s)
+        except TimeoutError:
             problem = f"{self._server} did not answer within {round(timeout_s, 1):g} s."
             return Attempt(outcome=Outcome.TIMEOUT, problem=problem)
         except (APIConnectionError, httpx2.TransportError):
@@ -223,39 +217,38 @@ class OpenAiChat:
             return Attempt(outcome=Outcome.MALFORMED, problem=problem)
         return self._read(completion)
 
-    def _ask(self, request: Request, started: float, timeout_s: float) -> bytes:
-        """The body, read piece by piece: httpx2 bounds the wait for each piece, not for all of them."""
+    async def _ask(self, request: Request) -> bytes:
+        """The body, no more of it than an answer may have."""
         body = bytearray()
-        with self._client.with_options(
-            timeout=timeout_s
-        ).chat.completions.with_streaming_response.create(
+        async with self._client.openai.chat.completions.with_streaming_response.create(
             model=self.info.name,
             messages=cast("Any", list(request.messages)),
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
             extra_body=dict(self.provider.extra_body) or None,
+            **self.provider.sampling(
+                max_tokens=request.max_tokens, temperature=request.temperature
+            ),
             **({"response_format": _held_to(request.schema)} if request.schema else {}),
         ) as response:
-            for piece in response.iter_bytes():
+            async for piece in response.iter_bytes():
                 body += piece
                 if len(body) > LARGEST_ANSWER_BYTES:
                     return b""  # whatever it is, it is no completion
-                if monotonic() - started > timeout_s:
-                    raise httpx2.ReadTimeout("")
         return bytes(body)
 
     def _read(self, completion: _Completion) -> Attempt:
         choice, usage = completion.choices[0], completion.usage or _Usage()
         details = usage.prompt_tokens_details
+        prompt, output = _count(usage.prompt_tokens), _count(usage.completion_tokens)
         answer = ChatAnswer(
             text=_THOUGHT.sub("", choice.message.content or "").strip(),
             finish_reason=choice.finish_reason or "",
             provider=self.provider.name,
             model=self.info.name,
             revision=self._revision_of(completion.model),
-            prompt_tokens=_count(usage.prompt_tokens),
-            output_tokens=_count(usage.completion_tokens),
+            prompt_tokens=prompt,
+            output_tokens=output,
             cached_tokens=_count(details.cached_tokens if details else None),
+            cost_usd=self.provider.cost_usd(prompt, output),
         )
         if choice.finish_reason == "content_filter" or choice.message.refusal:
             problem = f"{self._server} refuses to answer."
@@ -316,28 +309,6 @@ _HINTS: Mapping[int, str] = {
     429: ": it is busy",
     503: ": it is loading or busy",
 }
-
-
-def make_client(base_url: str, api_key: str) -> OpenAI:
-    """No retries: who asks counts them. No proxy to this very machine. No redirects: a conversation goes
-    to nobody but whom the settings name. No bodies of errors: nobody reads them.
-    """
-    beyond = urlsplit(base_url).hostname not in LOOPBACK
-    return OpenAI(
-        base_url=base_url,
-        api_key=api_key,
-        max_retries=0,
-        http_client=DefaultHttpxClient(
-            trust_env=beyond, follow_redirects=False, event_hooks={"response": [_drop_error_body]}
-        ),
-    )
-
-
-def _drop_error_body(response: httpx2.Response) -> None:
-    """The library would read the whole of it, however long that is and takes."""
-    if not response.is_success:
-        cast("httpx2.SyncByteStream", response.stream).close()
-        response.stream = httpx2.ByteStream(b"")
 
 
 def _revision(model: ModelSettings, settings: Settings) -> str:

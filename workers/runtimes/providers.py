@@ -1,7 +1,7 @@
 """A chat model that several providers can answer for: the first that can, in the order that is chosen."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from time import monotonic, sleep
@@ -77,11 +77,12 @@ class ProviderChain:
         self._note = note
         self._lock = Lock()
         self._members: dict[str, Member] = {}
+        self._latest: Sequence[Member] = ()
         members, problems = self._now()
         if not members:
             raise ConfigurationError(_told(problems))
         own = (one.server.info for one in members if one.server.provider.own)
-        self.info = next(own, members[0].server.info)
+        self._info = next(own, members[0].server.info)
 
     @classmethod
     def load(cls, task: str, settings: Settings, book: ProviderBook | None = None) -> Self:
@@ -99,6 +100,12 @@ class ProviderChain:
 
         note = book.note if book else _uncounted
         return cls(model.model, connect=connect, order=order, note=note)
+
+    @property
+    def info(self) -> ModelInfo:
+        """With the breakers of those who were to answer the latest request."""
+        breakers = {one.server.provider.name: one.breaker.state.value for one in self._latest}
+        return replace(self._info, details={"breakers": breakers})
 
     @property
     def engine(self) -> Server | None:
@@ -234,7 +241,6 @@ class ProviderChain:
                 outcome=attempt.outcome.value,
                 seconds=provider.settings.rest_s,
             )
-        prompt, output = (answer.prompt_tokens, answer.output_tokens) if answer else (0, 0)
         self._note(
             Use(
                 task=provider.task,
@@ -242,9 +248,9 @@ class ProviderChain:
                 model=provider.model,
                 outcome=attempt.outcome,
                 seconds=attempt.seconds,
-                prompt_tokens=prompt,
-                output_tokens=output,
-                cost_usd=provider.cost_usd(prompt, output),
+                prompt_tokens=answer.prompt_tokens if answer else 0,
+                output_tokens=answer.output_tokens if answer else 0,
+                cost_usd=answer.cost_usd if answer else 0.0,
             )
         )
 
@@ -263,6 +269,7 @@ class ProviderChain:
                 members.append(self._member(name))
             except ConfigurationError as error:
                 problems[name] = error.detail
+        self._latest = members
         return members, problems
 
 

@@ -52,6 +52,7 @@ class Summarize:
             "seconds": found.seconds,
             "prompt_tokens": found.prompt_tokens,
             "output_tokens": found.output_tokens,
+            "cost_usd": found.cost_usd,
             "checks": found.checks,
             "created_at": func.clock_timestamp(),
         }

@@ -20,7 +20,7 @@ from callytics.errors import NotAudioError
 from callytics.services.providers import ProviderRows
 from tests.support.api import CALLS, ApiClient, problem
 from tests.support.pipeline import Pipeline
-from tests.support.workers import QUEUES, beat, beat_all
+from tests.support.workers import QUEUES, beat, beat_all, beat_breakers
 
 
 def ready(http: TestClient) -> bool:
@@ -241,6 +241,23 @@ class TestMetrics:
             assert found["callytics_stage_seconds_sum", stage] == pytest.approx(2, abs=0.1)
             failure = (("code", "not_audio"), ("stage", "preprocess"), ("variant", "v1"))
             assert found["callytics_stage_failures_total", failure] == 1
+
+    def test_breakers_are_those_of_living_workers(
+        self, client: ApiClient, context: ApiContext
+    ) -> None:
+        beat_breakers(context.sessions, "slm-1", openai="open", vllm="closed")
+        beat_breakers(context.sessions, "slm-2", openai="open", vllm="open")
+        beat_breakers(context.sessions, "slm-3", openai="closed", vllm="closed")
+        beat_breakers(context.sessions, "slm-4", age_s=60, openai="open", vllm="open")
+        beat(context.sessions, Queue.SENTIMENT)
+        found = metrics(client.http)
+
+        def workers(provider: str, state: str) -> float:
+            labels = (("provider", provider), ("state", state), ("task", "slm"))
+            return found["callytics_provider_breakers", labels]
+
+        assert (workers("openai", "open"), workers("openai", "closed")) == (2, 1)
+        assert (workers("vllm", "open"), workers("vllm", "closed")) == (1, 2)
 
     def test_providers_are_counted_over_all_processes(
         self, client: ApiClient, context: ApiContext

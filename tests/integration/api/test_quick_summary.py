@@ -101,6 +101,13 @@ def choose(context: ApiContext, provider: str) -> None:
 
 
 class TestAnswering:
+    def test_the_row_says_what_the_answer_took(
+        self, client: ApiClient, context: ApiContext
+    ) -> None:
+        ask(client)
+        [row] = rows(context)
+        assert (row.prompt_tokens, row.output_tokens, row.cost_usd) == (10, 5, 0.25)
+
     def test_the_answer_has_the_fields_that_the_customer_fixed(self, client: ApiClient) -> None:
         response = ask(client, priority="high")
 

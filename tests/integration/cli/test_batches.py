@@ -194,6 +194,7 @@ class TestShow:
         assert second["failed"] == 0
         for one in (first, second):
             assert min(one["prompt_tokens"], one["output_tokens"]) > 0
+            assert one["cost_usd"] == 0.25 * one["prompt_tokens"] / 10
         assert second["providers"] == ["vllm"]
         assert (second["revisions"], second["prompt_version"]) == (["1"], first["prompt_version"])
         assert [told["run"] for told in shown["deliveries"]] == [1, 2]

@@ -8,6 +8,7 @@ from callytics.domain.providers import Outcome, Use
 from callytics.services.providers import ProviderRows
 from tests.integration.cli.conftest import Run
 from tests.support.chat_server import ChatServer, chat_server
+from tests.support.workers import beat_breakers
 
 USE = Use(
     task="mlm",
@@ -80,6 +81,8 @@ def test_the_list_says_what_is_there_and_what_is_lacking(
 ) -> None:
     ProviderRows(sessions).note(USE)
     run("providers", "use", "mlm", "mine")
+    beat_breakers(sessions, "slm-1", mine="closed")
+    beat_breakers(sessions, "slm-2", mine="open", openai="closed")
     shown = run("providers", "list", "--json")
     assert KEY not in shown.output
     by_name = {one["provider"]: one for one in json.loads(shown.stdout)["providers"]}
@@ -92,10 +95,14 @@ def test_the_list_says_what_is_there_and_what_is_lacking(
         "requests": 1,
         "success_rate": 1.0,
         "cost_usd": 0.25,
+        "breakers": {"slm": {"closed": 1, "open": 1}},
     }
+    assert by_name["openai"]["breakers"] == {"slm": {"closed": 1, "open": 0}}
+    assert by_name["vllm"]["breakers"] == {}
     assert "OPENAI__API_KEY" in by_name["openai"]["problem"]
     plain = run("providers", "list")
     assert "mlm (1)" in plain.stdout
+    assert plain.stdout.count("slm (1 of 2)") == 1
     assert KEY not in plain.output
 
 

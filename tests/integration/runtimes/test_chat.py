@@ -2,11 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Event
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -22,7 +25,7 @@ from callytics.errors import ConfigurationError, ModelUnavailableError, Retryabl
 from callytics.model_files import resolve
 from callytics.services.summary import Source, SummaryOptions, read_ahead, summarise
 from callytics.settings import LlmSettings, Settings
-from tests.support.chat_server import ChatServer, chat_server
+from tests.support.chat_server import ChatServer, chat_server, dripping_server
 from tests.support.waiting import wait_until
 from workers.runtimes.chat import OpenAiChat
 
@@ -145,6 +148,46 @@ def test_a_server_that_hangs_is_given_up_in_time(server: ChatServer, chat_at: Co
     with pytest.raises(ModelUnavailableError, match=r"within 0\.2 s"):
         complete(chat_at(server.base_url), timeout_s=0.2)
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("scheme", "begins"),
+    [
+        ("http", b"HTTP/1.1 200 OK\r\nX-Padding: "),
+        ("https", b"\x16\x03\x03\x40\x00"),  # of a TLS record with 16 kB
+    ],
+)
+def test_a_server_that_drips_its_head_or_its_handshake_is_given_up_in_time(
+    chat_at: Connect, scheme: str, begins: bytes
+) -> None:
+    with dripping_server(begins) as dripping:
+        chat = chat_at(f"{scheme}://127.0.0.1:{dripping.port}/v1")
+        asked_at = monotonic()
+        with pytest.raises(ModelUnavailableError, match=r"within 0\.3 s"):
+            complete(chat, timeout_s=0.3)
+        assert monotonic() - asked_at < 1.5
+        assert dripping.left.wait(2), "the connection stays open"
+
+
+def test_a_name_that_is_looked_up_for_ever_is_given_up_in_time(
+    server: ChatServer, chat_at: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, look_up = Event(), socket.getaddrinfo
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        over.wait(10)
+        return look_up(*arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    chat = chat_at(f"http://localhost:{server.port}/v1")
+    asked_at = monotonic()
+    try:
+        with pytest.raises(ModelUnavailableError, match=r"within 0\.3 s"):
+            complete(chat, timeout_s=0.3)
+        assert monotonic() - asked_at < 1.5
+    finally:
+        over.set()
+    assert complete(chat).text == "네."
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,34 @@ def test_each_provider_is_asked_by_its_own_name_for_the_model(
     assert [request["model"] for request in alpha.asked] == ["their-name"]
 
 
+LIMIT, TEMPERATURE = {"max_tokens": 5}, {"temperature": 0.1}
+NEW_LIMIT = {"max_completion_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "sent"),
+    [
+        ("alpha", {}, LIMIT | TEMPERATURE),
+        ("openai", {"api_key": "k"}, NEW_LIMIT | TEMPERATURE),
+        ("openai", {"api_key": "k", "max_tokens_field": "max_tokens"}, LIMIT | TEMPERATURE),
+        ("alpha", {"max_tokens_field": "max_completion_tokens"}, NEW_LIMIT | TEMPERATURE),
+        ("alpha", {"temperature": "null"}, LIMIT),
+        ("openai", {"api_key": "k", "temperature": "null"}, NEW_LIMIT),
+        ("alpha", {"extra_body": {"max_tokens": 9}}, TEMPERATURE | {"max_tokens": 9}),
+    ],
+)
+def test_a_request_has_the_fields_that_its_provider_takes(
+    alpha: ChatServer, name: str, said: Mapping[str, Any], sent: Mapping[str, Any]
+) -> None:
+    settings = Settings(
+        providers={name: {"base_url": alpha.base_url, **said}},
+        models={"analyse": {"runtime": "openai", "model": "m", "providers": [name]}},
+    )
+    with closing(ProviderChain.load("mlm", settings)) as chain:
+        assert complete(chain).text == "A"
+    assert alpha.asked == [{"model": "m", "messages": HELLO, **sent}]
+
+
 @pytest.mark.parametrize(
     ("status", "outcome", "requests"),
     [
@@ -338,6 +366,24 @@ def test_a_provider_that_keeps_failing_is_left_alone_and_then_probed(
     wait_until(lambda: complete(chain).provider == "alpha", 10)
     assert len(alpha.asked) == 3
     assert complete(chain).provider == "alpha"
+
+
+def test_the_chain_tells_of_the_breakers_of_those_who_are_to_answer(
+    connect: Connect, alpha: ChatServer, book: Book
+) -> None:
+    chain = connect(rest_after=2, rest_s=0.1, model={"retries": 0})
+    assert chain.info.details == {"breakers": {"alpha": "closed", "beta": "closed"}}
+    alpha.fails(500)
+    complete(chain)
+    assert chain.info.details["breakers"]["alpha"] == "closed"
+    complete(chain)
+    assert chain.info.details == {"breakers": {"alpha": "open", "beta": "closed"}}
+    alpha.status = 200
+    wait_until(lambda: complete(chain).provider == "alpha", 10)
+    assert chain.info.details["breakers"]["alpha"] == "closed"
+    book.order = ["beta"]
+    complete(chain)
+    assert chain.info.details == {"breakers": {"beta": "closed"}}
 
 
 def test_the_error_names_those_who_are_left_alone(

@@ -50,7 +50,9 @@ def settings(settings: Settings, server: ChatServer) -> Settings:
     text = settings.models.diagnosis_text.model_copy(update={"options": options})
     models = settings.models.model_copy(update={"diagnosis_text": text, "diagnosis_image": vision})
     llm = LlmSettings(base_url=server.base_url, api_key=SecretStr("sk-secret"))
-    return settings.model_copy(update={"models": models, "llm": llm})
+    price = ProviderSettings(usd_per_million_input=2.0, usd_per_million_output=10.0)
+    said = {"models": models, "llm": llm, "providers": {"vllm": price}}
+    return settings.model_copy(update=said)
 
 
 class Desk:
@@ -116,6 +118,7 @@ def test_the_row_says_what_was_found_and_by_whom(desk: Desk, server: ChatServer)
     assert (row.provider, row.model) == ("vllm", desk.settings.models.diagnosis_text.model)
     assert row.prompt_version == DIAGNOSIS_PROMPT_VERSION
     assert (row.prompt_tokens, row.output_tokens) == (7, 3)
+    assert row.cost_usd == pytest.approx((7 * 2 + 3 * 10) / 1e6)
     assert row.seconds is not None
     [asked] = server.asked
     assert asked["response_format"]["json_schema"]["strict"] is True

@@ -76,7 +76,9 @@ class FakeChat:
             }
         )
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        given = ChatAnswer(text=text, finish_reason="stop", prompt_tokens=100, output_tokens=20)
+        given = ChatAnswer(
+            text=text, finish_reason="stop", prompt_tokens=100, output_tokens=20, cost_usd=0.5
+        )
         if accept:
             accept(given)
         return given
@@ -133,6 +135,7 @@ def test_an_answer_without_the_form_is_asked_for_once_more() -> None:
     chat = FakeChat([GOOD[:-30], GOOD])
     found = analyse(chat, CALL, OPTIONS)
     assert found.analysis.form.model_dump() == FORM
+    assert found.cost_usd == 1.0
     assert (found.repaired, found.output_tokens) == (True, 40)
     assert check(found, AnalysisCheck.SCHEMA_VALID) == 0
     first, again = (asked["messages"][-1]["content"] for asked in chat.asked)

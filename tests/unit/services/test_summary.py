@@ -62,6 +62,7 @@ class FakeChat:
             prompt_tokens=100,
             output_tokens=20,
             cached_tokens=70,
+            cost_usd=0.5,
             seconds=self.takes_s,
         )
 
@@ -87,6 +88,7 @@ def test_a_bad_answer_is_asked_for_once_more_with_the_reasons() -> None:
     chat = FakeChat([MADE_UP, GOOD])
     found = summarise(chat, LINES, "ko", OPTIONS)
     assert (found.source, found.prompt_tokens, found.output_tokens) == (Source.MODEL, 200, 40)
+    assert found.cost_usd == 1.0
     assert found.checks["passed"] is True
     assert [Check.ASKED_AND_DONE in answer for answer in found.failed] == [True]
     first, again = (messages[-1]["content"] for messages, _, _ in chat.asked)

@@ -64,6 +64,7 @@ class FakeChat:
             revision="def",
             prompt_tokens=100,
             output_tokens=20,
+            cost_usd=0.5,
         )
 
 
@@ -113,7 +114,7 @@ def test_the_summary_is_stored_with_what_it_takes_to_trust_it(
     assert found.text == "고객이 카드 분실을 문의하여 카드 정지, 재발급 신청함."
     assert (found.provider, found.model, found.revision) == ("backup", "other", "def")
     assert found.prompt_version == PROMPT_VERSION
-    assert (found.prompt_tokens, found.output_tokens) == (100, 20)
+    assert (found.prompt_tokens, found.output_tokens, found.cost_usd) == (100, 20, 0.5)
     assert found.checks == {"source": "model", "passed": True, "failed": []}
     with sessions() as session:
         stage = session.get_one(StageRun, (call_id, Stage.SUMMARIZE))
