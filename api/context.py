@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from cryptography.fernet import MultiFernet
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -33,6 +35,12 @@ PUBLISH_RETRIES = 2
 DECODERS = 2
 """Images decoded at once: each may take hundreds of megabytes (CALLYTICS_DIAGNOSIS__MAX_PIXELS)."""
 
+ASKERS = 4
+"""Threads for what asks the database or Redis a little and computes next to nothing. More of them take each
+other the interpreter away: with 40 a fifth fewer texts were judged (docs/measurements.md)."""
+
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiContext:
@@ -50,6 +58,11 @@ class ApiContext:
     watch: ChangeWatch
     metrics: Metrics
     decoding: CapacityLimiter
+    asking: CapacityLimiter
+
+    async def ask(self, question: Callable[..., T], *args: Any, **named: Any) -> T:
+        """What `question`, of which milliseconds are expected, returns in one of the ASKERS."""
+        return await to_thread.run_sync(partial(question, *args, **named), limiter=self.asking)
 
 
 def make_context(settings: Settings) -> ApiContext:
@@ -72,6 +85,7 @@ def make_context(settings: Settings) -> ApiContext:
         watch=ChangeWatch(engine.url.render_as_string(hide_password=False)),
         metrics=Metrics(sessions),
         decoding=CapacityLimiter(DECODERS),
+        asking=CapacityLimiter(ASKERS),
     )
 
 

@@ -52,11 +52,11 @@ _header = APIKeyHeader(
 HeaderKey = Annotated[str | None, Security(_header)]
 
 
-def _client(scope: Scope) -> Callable[..., UUID]:
+def _client(scope: Scope) -> Callable[..., Awaitable[UUID]]:
     """The id of the client that the request's key is of, if it may do what `scope` says."""
 
-    def authorise(request: Request, context: Context, bound_key: HeaderKey) -> UUID:
-        return _authorise(request, context, bound_key or "", scope)
+    async def authorise(request: Request, context: Context, bound_key: HeaderKey) -> UUID:
+        return await context.ask(_authorise, request, context, bound_key or "", scope)
 
     return authorise
 
@@ -68,18 +68,17 @@ _bearer = HTTPBearer(
 )
 
 
-def _bearer_client(scope: Scope) -> Callable[..., UUID]:
+def _bearer_client(scope: Scope) -> Callable[..., Awaitable[UUID]]:
     """As `_client`, with the key as a bearer token if there is no header for it."""
 
-    def authorise(
+    async def authorise(
         request: Request,
         context: Context,
         bound_key: HeaderKey,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     ) -> UUID:
-        return _authorise(
-            request, context, bound_key or (bearer.credentials if bearer else ""), scope
-        )
+        key = bound_key or (bearer.credentials if bearer else "")
+        return await context.ask(_authorise, request, context, key, scope)
 
     return authorise
 
@@ -93,10 +92,10 @@ _api_key_header = APIKeyHeader(
 )
 
 
-def _text_client(scope: Scope) -> Callable[..., UUID]:
+def _text_client(scope: Scope) -> Callable[..., Awaitable[UUID]]:
     """As `_bearer_client`, with an API key as well, as its own header or as a bearer token."""
 
-    def authorise(
+    async def authorise(
         request: Request,
         context: Context,
         api_key: Annotated[str | None, Security(_api_key_header)],
@@ -107,12 +106,16 @@ def _text_client(scope: Scope) -> Callable[..., UUID]:
         if api_key is None and bound_key is None and token.startswith(api_keys.PREFIX):
             api_key = token
         if api_key is None:
-            return _authorise(request, context, bound_key or token, scope)
-        with statement_by_statement(context.sessions) as session:
-            client = api_keys.authenticate(session, api_key)
-        return _admit(request, context, client, scope)
+            return await context.ask(_authorise, request, context, bound_key or token, scope)
+        return await context.ask(_authorise_api_key, request, context, api_key, scope)
 
     return authorise
+
+
+def _authorise_api_key(request: Request, context: ApiContext, key: str, scope: Scope) -> UUID:
+    with statement_by_statement(context.sessions) as session:
+        client = api_keys.authenticate(session, key)
+    return _admit(request, context, client, scope)
 
 
 def _authorise(request: Request, context: ApiContext, bound_key: str, scope: Scope) -> UUID:
@@ -185,13 +188,9 @@ def signed(
             content = await request.body()
             # In a thread: a body of many consultations takes a while to be read.
             bound_key = await run_in_threadpool(_key_within, content)
-            client_id = await run_in_threadpool(
-                _authorise, request, context, bound_key, Scope.WRITE
-            )
+            client_id = await context.ask(_authorise, request, context, bound_key, Scope.WRITE)
         else:
-            client_id = await run_in_threadpool(
-                _authorise, request, context, bound_key, Scope.WRITE
-            )
+            client_id = await context.ask(_authorise, request, context, bound_key, Scope.WRITE)
             request.state.body_limit = largest
             content = await request.body()
         return Signed(client_id=client_id, body=await _read(model, content))

@@ -16,34 +16,22 @@ from api.context import make_context
 from callytics.domain.routes import Lane
 from callytics.domain.stages import Queue
 from callytics.logs import configure
-from callytics.ports import AnswerCache, SentimentModel
+from callytics.ports import SentimentModel
 from callytics.queueing.app import make_celery
 from callytics.queueing.dispatch import make_classify
 from callytics.services.classifier import Classifier
 from callytics.services.sentiment import Inquiry, Sentiments
-from callytics.settings import SentimentSettings, get_settings
+from callytics.settings import get_settings
 from workers.app import run
 from workers.works import Works
 
 
 class ToldEach(Sentiments):
-    """Tells a worker of every request, and once."""
-
-    def __init__(
-        self,
-        sessions: sessionmaker[Session],
-        cache: AnswerCache,
-        settings: SentimentSettings,
-        *,
-        tell: Callable[[str], None],
-    ) -> None:
-        super().__init__(sessions, cache, settings, tell=lambda _variant: None)
-        self._each = tell
+    """Tells a worker of every request."""
 
     def begin(self, request_id: UUID, texts: Sequence[str], *, left_s: float) -> Inquiry:
         inquiry = super().begin(request_id, texts, left_s=left_s)
-        if inquiry.waiting:
-            self._each(inquiry.variant)
+        inquiry.untold = bool(inquiry.waiting)
         return inquiry
 
 

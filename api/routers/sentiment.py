@@ -143,16 +143,18 @@ async def _inquire(request: Request, context: ApiContext, texts: list[str]) -> I
     request_id = uuid4()
     async with context.watch.watching(request_id) as watcher:
         left_s = limits.timeout_s - MARGIN_S - _seconds(request)
-        inquiry = await run_in_threadpool(service.begin, request_id, texts, left_s=left_s)
+        inquiry = await context.ask(service.begin, request_id, texts, left_s=left_s)
+        if inquiry.untold:
+            await run_in_threadpool(service.tell, inquiry)
         try_ends_s = limits.timeout_s / limits.tries
         while inquiry.waiting and (left_s := limits.timeout_s - MARGIN_S - _seconds(request)) > 0:
             await watcher.wait(min(left_s, max(0.0, try_ends_s - _seconds(request))))
-            await run_in_threadpool(service.collect, inquiry)
+            await context.ask(service.collect, inquiry)
             if inquiry.waiting and _seconds(request) >= try_ends_s:
                 try_ends_s += limits.timeout_s / limits.tries
                 await run_in_threadpool(service.try_again, inquiry)
         if inquiry.waiting:
-            await run_in_threadpool(service.collect, inquiry, anyway=True)
+            await context.ask(service.collect, inquiry, anyway=True)
     if inquiry.unjudged:
         # In a thread: word lists take a while for many texts.
         await run_in_threadpool(service.end, inquiry)

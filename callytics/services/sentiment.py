@@ -126,6 +126,8 @@ class Inquiry:
     found: dict[str, Judged] = field(default_factory=dict)
     waiting: dict[int, Sequence[str]] = field(default_factory=dict)
     """The texts of the parts that a worker is still to answer."""
+    untold: bool = False
+    """Whether the workers have to be told of those."""
     reasons: set[Reason] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
     """`name@revision` of what judged."""
@@ -180,12 +182,14 @@ class Sentiments:
             elif missing:
                 parts = list(_parts(missing, self._settings.max_batch))
                 inquiry.waiting = {number: part.texts for number, part in enumerate(parts)}
-                untold = SentimentRequests(session).add(
+                inquiry.untold = SentimentRequests(session).add(
                     request_id, parts, variant=inquiry.variant, left=timedelta(seconds=left_s)
                 )
-                if untold:
-                    self._tell(inquiry.variant)
         return inquiry
+
+    def tell(self, inquiry: Inquiry) -> None:
+        """Have a worker come for what waits. By itself, since a broker that is away may take its time."""
+        self._tell(inquiry.variant)
 
     def _look_up(self, inquiry: Inquiry, model: Serving) -> None:
         """By the model that would answer now: another one's answers are not looked at."""
@@ -203,7 +207,7 @@ class Sentiments:
             if variant != inquiry.variant:
                 SentimentRequests(session).move(inquiry.id, variant)
                 inquiry.variant = variant
-        self._tell(variant)
+        self.tell(inquiry)
 
     def collect(self, inquiry: Inquiry, *, anyway: bool = False) -> None:
         """Take what a worker has answered since; `anyway`: and wait for the rest no more."""
