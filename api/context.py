@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.limiter import RateLimiter
 from api.metrics import Metrics
+from api.together import Together
 from api.watch import ChangeWatch
 from callytics.adapters.answer_cache import AnswerCache
 from callytics.adapters.audio_store import make_audio_store
@@ -59,6 +60,7 @@ class ApiContext:
     metrics: Metrics
     decoding: CapacityLimiter
     asking: CapacityLimiter
+    together: Together
 
     async def ask(self, question: Callable[..., T], *args: Any, **named: Any) -> T:
         """What `question`, of which milliseconds are expected, returns in one of the ASKERS."""
@@ -70,6 +72,7 @@ def make_context(settings: Settings) -> ApiContext:
     sessions = make_sessions(engine, settings.models.routes)
     celery = make_celery(settings, publish_retries=PUBLISH_RETRIES)
     cache = _make_cache(settings, celery.conf.broker_url)
+    asking = CapacityLimiter(ASKERS)
     return ApiContext(
         settings=settings,
         engine=engine,
@@ -85,7 +88,8 @@ def make_context(settings: Settings) -> ApiContext:
         watch=ChangeWatch(engine.url.render_as_string(hide_password=False)),
         metrics=Metrics(sessions),
         decoding=CapacityLimiter(DECODERS),
-        asking=CapacityLimiter(ASKERS),
+        asking=asking,
+        together=Together(asking),
     )
 
 

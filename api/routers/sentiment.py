@@ -149,12 +149,12 @@ async def _inquire(request: Request, context: ApiContext, texts: list[str]) -> I
         try_ends_s = limits.timeout_s / limits.tries
         while inquiry.waiting and (left_s := limits.timeout_s - MARGIN_S - _seconds(request)) > 0:
             await watcher.wait(min(left_s, max(0.0, try_ends_s - _seconds(request))))
-            await context.ask(service.collect, inquiry)
+            await context.together(service.collect, inquiry)
             if inquiry.waiting and _seconds(request) >= try_ends_s:
                 try_ends_s += limits.timeout_s / limits.tries
                 await run_in_threadpool(service.try_again, inquiry)
         if inquiry.waiting:
-            await context.ask(service.collect, inquiry, anyway=True)
+            await context.ask(service.give_up, inquiry)
     if inquiry.unjudged:
         # In a thread: word lists take a while for many texts.
         await run_in_threadpool(service.end, inquiry)

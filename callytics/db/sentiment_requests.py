@@ -78,8 +78,8 @@ _FAIL = text("""
 """).bindparams(bindparam("problem", type_=JSONB))
 
 _TAKE = text("""
-    DELETE FROM sentiment_requests WHERE id = :id AND (status IN ('done', 'failed') OR :anyway)
-    RETURNING part, status, judgements, model, problem,
+    DELETE FROM sentiment_requests WHERE id = ANY(:ids) AND (status IN ('done', 'failed') OR :anyway)
+    RETURNING id, part, status, judgements, model, problem,
               set_config('synchronous_commit', 'off', true)
 """)
 
@@ -189,11 +189,11 @@ class SentimentRequests:
             },
         )
 
-    def take(self, request_id: UUID, *, anyway: bool = False) -> Sequence[Row[Any]]:
-        """The parts of the request that have ended, which are gone then; `anyway`: those that have not
+    def take(self, request_ids: Sequence[UUID], *, anyway: bool = False) -> Sequence[Row[Any]]:
+        """The parts of these requests that have ended, which are gone then; `anyway`: those that have not
         are gone too.
         """
-        return self._session.execute(_TAKE, {"id": request_id, "anyway": anyway}).all()
+        return self._session.execute(_TAKE, {"ids": [*request_ids], "anyway": anyway}).all()
 
     def move(self, request_id: UUID, variant: str) -> None:
         """Give to another variant what nobody does."""

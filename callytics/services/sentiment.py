@@ -209,21 +209,29 @@ class Sentiments:
                 inquiry.variant = variant
         self.tell(inquiry)
 
-    def collect(self, inquiry: Inquiry, *, anyway: bool = False) -> None:
-        """Take what a worker has answered since; `anyway`: and wait for the rest no more."""
+    def collect(self, inquiries: Sequence[Inquiry]) -> None:
+        """Take what workers have answered since, each request's own."""
+        self._take({one.id: one for one in inquiries})
+
+    def give_up(self, inquiry: Inquiry) -> None:
+        """As `collect`, and wait for the rest no more."""
+        self._take({inquiry.id: inquiry}, anyway=True)
+        if inquiry.waiting:
+            inquiry.waiting.clear()
+            inquiry.reasons.add(Reason.MODEL_TIMEOUT)
+
+    def _take(self, inquiries: Mapping[UUID, Inquiry], *, anyway: bool = False) -> None:
         with statement_by_statement(self._sessions) as session:
-            rows = SentimentRequests(session).take(inquiry.id, anyway=anyway)
+            rows = SentimentRequests(session).take([*inquiries], anyway=anyway)
         answers: dict[str, bytes] = {}
         for row in rows:
+            inquiry = inquiries[row.id]
             texts = inquiry.waiting.pop(row.part)
             if row.status == StageStatus.DONE:
                 answers |= self._read(inquiry, texts, row)
             else:
                 failed = row.status == StageStatus.FAILED
                 inquiry.reasons.add(Reason.MODEL_FAILED if failed else Reason.MODEL_TIMEOUT)
-        if anyway and inquiry.waiting:
-            inquiry.waiting.clear()
-            inquiry.reasons.add(Reason.MODEL_TIMEOUT)
         self._cache.put(answers)
 
     def _read(self, inquiry: Inquiry, texts: Sequence[str], row: Row[Any]) -> dict[str, bytes]:

@@ -47,7 +47,7 @@ def classifier(
 def answers(sessions: Sessions, request_id: UUID) -> dict[int, str]:
     """How each part of the request has ended; they are gone then."""
     with unit_of_work(sessions) as session:
-        return {row.part: row.status for row in SentimentRequests(session).take(request_id)}
+        return {row.part: row.status for row in SentimentRequests(session).take([request_id])}
 
 
 def lapse(sessions: Sessions) -> None:
@@ -170,7 +170,7 @@ def test_what_was_judged_by_a_twin_meanwhile_stays(
     classifier(sessions, model, worker="another")()
     slow._judge(batch)
     with unit_of_work(sessions) as session:
-        (row,) = SentimentRequests(session).take(asked)
+        (row,) = SentimentRequests(session).take([asked])
     assert row.model["revision"] == model.revision
 
 
