@@ -4,7 +4,8 @@ Servers, API and a worker of the configured sentiment model are real processes o
 - 32 clients at once, each with one text at a time that nobody sent before: batches of 4 to 32 against one
   message, one claim and one run of the model a text (bench/one_message.py), and against one text at a time
   with nothing else changed; in turns, the worker started anew for each;
-- one client: a text for the first time, and again, by the answer's own clock and by the client's.
+- one client: a text for the first time, and again, by the client's clock, by the answer's own, and asked of
+  the service itself: what the cache stands in for, without HTTP, key and rate limit.
 """
 
 import argparse
@@ -19,10 +20,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, cycle
 from urllib.parse import urlsplit
+from uuid import uuid4
 
+from api.context import make_context
 from bench.orchestration import spread
 from bench.stack import BareStack, bare_stack, serving
 from callytics.model_files.sentiment.lines import read_lines
+from callytics.services.sentiment import Sentiments
+from callytics.settings import get_settings
 from tests.support.stack import spawn, wait_ready
 
 CLIENTS = 32
@@ -136,21 +141,34 @@ def batches(stack: BareStack, seconds: float, new: Iterator[str]) -> None:
 
 
 def cache(stack: BareStack, new: Iterator[str]) -> None:
-    client = Client(stack, stack.url)
-    taken: dict[str, list[tuple[float, float]]] = {"MISS": [], "HIT": []}
+    client, context = Client(stack, stack.url), make_context(get_settings())
+    clocks = ("client's clock", "answer's clock", "service itself")
+    taken: dict[str, list[tuple[float, ...]]] = {"MISS": [], "HIT": []}
     for _ in range(220):
-        text = next(new)
+        text, other = next(new), next(new)
         for expected, times in taken.items():
             own_ms, answer_ms, state = client.ask(text)
             assert state == expected
-            times.append((own_ms, answer_ms))
-    medians = {}
-    for place, clock in enumerate(("client's clock", "answer's clock")):
+            times.append((own_ms, answer_ms, _ask_service(context.sentiments, other)))
+    for place, clock in enumerate(clocks):
+        medians = {}
         for state, times in taken.items():
             values = [one[place] for one in times[20:]]
             medians[state] = statistics.median(values)
             print(f"one client, {state:4} by the {clock}  {spread(values)}")
         print(f"  a miss takes {medians['MISS'] / medians['HIT']:.1f} times as long as a hit")
+
+
+def _ask_service(service: Sentiments, text: str) -> float:
+    """Milliseconds until it knows what `text` sounds like."""
+    started = time.perf_counter()
+    inquiry = service.begin(uuid4(), [text], left_s=10)
+    if inquiry.untold:
+        service.tell(inquiry)
+    while inquiry.waiting:
+        time.sleep(0.001)
+        service.collect([inquiry])
+    return 1000 * (time.perf_counter() - started)
 
 
 def _middle(values: Sequence[float], digits: int = 0) -> str:
