@@ -2,6 +2,7 @@
 
     python -m bench.sentiment e5        # the model of the offline preset
     python -m bench.sentiment electra   # the shape of KcELECTRA base, which no package carries
+    python -m bench.sentiment runs      # E5 in 8 bit on one core: milliseconds a line by the lines of a run
 
 The lines of the project in batches of 16 of like length, on `--threads` (2). The contenders take turns,
 so that a busy machine is busy for all; a ratio is one of seconds in the same round, its median and range
@@ -71,14 +72,17 @@ class Contender:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=("e5", "electra"))
+    parser.add_argument("model", choices=("e5", "electra", "runs"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # the quantizer tells of every node that it leaves
     torch.set_num_threads(options.threads)
-    subject = e5() if options.model == "e5" else electra()
+    subject = electra() if options.model == "electra" else e5()
     with TemporaryDirectory() as folder:
+        if options.model == "runs":
+            compare_runs(subject, Path(folder), options.rounds)
+            return
         found = contenders(subject, Path(folder), options.threads)
         run(subject, found, options.rounds)
 
@@ -236,13 +240,34 @@ def run(subject: Subject, found: Sequence[Contender], rounds: int) -> None:
     report(found, [line.label for line in lines], len(held_out))
 
 
-def loaded(one: Contender, subject: Subject) -> TextClassifier:
+def compare_runs(subject: Subject, folder: Path, rounds: int) -> None:
+    """What a core takes for a line, alone and with others of like length."""
+    file = folder / "int8.onnx"
+    onnx.save(in_int8(subject.graph), file)
+    lines = [line.text for line in read_lines("test")]
+    one = Contender("ONNX 8 bit (ours)", file.stat().st_size, partial(network, file, "cpu"))
+    sizes = {size: loaded(one, subject, batch=size) for size in (1, 2, 4, 8, 16, 32)}
+    taken: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(rounds):
+        for size, classifier in sizes.items():
+            started = perf_counter()
+            classifier.classify(lines)
+            taken[size].append(1000 * (perf_counter() - started) / len(lines))
+    tokens = np.mean([len(found.ids) for found in subject.tokenizer.encode_batch(lines)])
+    print(f"lines of {tokens:.0f} tokens on average")
+    for size, times in taken.items():
+        print(
+            f"{size:2} at once  {np.median(times):5.2f} ({min(times):.2f} to {max(times):.2f}) ms a line"
+        )
+
+
+def loaded(one: Contender, subject: Subject, *, batch: int = BATCH) -> TextClassifier:
     return TextClassifier(
         ModelInfo(name=one.name, revision="", device="cpu"),
         subject.tokenizer,
         one.load(),
         reading_of(dict(enumerate(subject.labels)), {}),
-        batch_size=BATCH,
+        batch_size=batch,
         max_tokens=512,
         pad_id=subject.pad_id,
         lanes=one.lanes,
