@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
 from uuid import UUID
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 from cryptography.fernet import MultiFernet
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.askers import Askers
 from api.limiter import RateLimiter
 from api.metrics import Metrics
 from api.together import Together
@@ -37,10 +36,6 @@ DECODERS = 2
 """Images decoded at once: each may take hundreds of megabytes (CALLYTICS_DIAGNOSIS__MAX_PIXELS)."""
 
 ASKERS = 4
-"""Threads for what asks the database or Redis a little and computes next to nothing. More of them take each
-other the interpreter away: with 40 a fifth fewer texts were judged (docs/measurements.md)."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +54,8 @@ class ApiContext:
     watch: ChangeWatch
     metrics: Metrics
     decoding: CapacityLimiter
-    asking: CapacityLimiter
+    ask: Askers
     together: Together
-
-    async def ask(self, question: Callable[..., T], *args: Any, **named: Any) -> T:
-        """What `question`, of which milliseconds are expected, returns in one of the ASKERS."""
-        return await to_thread.run_sync(partial(question, *args, **named), limiter=self.asking)
 
 
 def make_context(settings: Settings) -> ApiContext:
@@ -72,7 +63,8 @@ def make_context(settings: Settings) -> ApiContext:
     sessions = make_sessions(engine, settings.models.routes)
     celery = make_celery(settings, publish_retries=PUBLISH_RETRIES)
     cache = _make_cache(settings, celery.conf.broker_url)
-    asking = CapacityLimiter(ASKERS)
+    # Nobody waits longer for a thread than that thread may wait for a connection.
+    ask = Askers(ASKERS, wait_s=settings.database.pool_timeout_s)
     return ApiContext(
         settings=settings,
         engine=engine,
@@ -88,8 +80,8 @@ def make_context(settings: Settings) -> ApiContext:
         watch=ChangeWatch(engine.url.render_as_string(hide_password=False)),
         metrics=Metrics(sessions),
         decoding=CapacityLimiter(DECODERS),
-        asking=asking,
-        together=Together(asking),
+        ask=ask,
+        together=Together(ask),
     )
 
 

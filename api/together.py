@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from api.askers import Askers
 
 T = TypeVar("T")
 
 
 class Together:
-    """Has a function called in a thread, one call at a time, with all that was asked of it meanwhile.
+    """Has a function called by an asker, one call at a time, with all that was asked of it meanwhile.
 
     Who asks alone waits for nobody; who asks during a call is part of the next one.
     """
 
-    def __init__(self, limiter: CapacityLimiter) -> None:
-        self._limiter = limiter
+    def __init__(self, ask: Askers) -> None:
+        self._ask = ask
         self._asked: dict[Callable[..., None], list[tuple[Any, asyncio.Future[None]]]] = {}
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -37,7 +37,7 @@ class Together:
             self._asked[function] = []
             items = [item for item, _ in asked]
             try:
-                await to_thread.run_sync(function, items, limiter=self._limiter)
+                await self._ask(function, items)
             except Exception as error:  # each who asked raises it
                 _tell(asked, error)
             else:

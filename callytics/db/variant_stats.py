@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy import ColumnElement, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased, undefer
 
 from callytics.db.models import (
     AnalysisItem,
     AnalysisResult,
+    AnalysisRun,
     Call,
     Job,
     QuickSummary,
@@ -20,6 +21,7 @@ from callytics.db.models import (
 )
 from callytics.domain.jobs import JOBS, SHADOWS, JobKind
 from callytics.domain.stages import Stage, StageStatus
+from callytics.errors import CallNotFoundError, ConversationEmptyError
 
 LATEST_RUNS = 2000
 LATEST_CALLS = 500
@@ -27,6 +29,9 @@ LATEST_CALLS = 500
 
 NOT_COUNTED = ("abandoned", "handed_back")
 """Ends that say nothing of the model."""
+
+NOT_OF_A_MODEL = (CallNotFoundError.code, ConversationEmptyError.code)
+"""Problems of jobs that end before a model is asked, or after it was."""
 
 RETRIED = "retried"
 """The code of a job's attempt before its last one: the row keeps the problem of the last alone."""
@@ -95,7 +100,8 @@ class VariantStats:
     ) -> Sequence[EndedRun]:
         """The latest attempts of the variant at jobs of these kinds.
 
-        A quick summary without a provider asked no model. Of one whose turns were sent ahead the seconds
+        A quick summary without a provider asked no model, an analysis that was re-run with a model that
+        somebody named asked none of the variants'. Of one whose turns were sent ahead the seconds
         are left out: a shadow's engine has read nothing before.
         """
         rows = self._session.execute(
@@ -116,6 +122,8 @@ class VariantStats:
                     (Job.status == StageStatus.DONE)
                     & ((Job.kind != JobKind.QUICK_SUMMARY) | QuickSummary.provider.is_not(None)),
                 ),
+                func.coalesce(Job.problem["code"].astext, "").not_in(NOT_OF_A_MODEL),
+                ~_with_a_named_model(),
             )
             .order_by(Job.finished_at.desc())
             .limit(LATEST_RUNS)
@@ -198,6 +206,19 @@ def _both_did(
 
 def _seconds(table: type[StageAttempt | Job]) -> ColumnElement[Any]:
     return func.extract("epoch", table.finished_at - table.started_at).label("seconds")
+
+
+def _with_a_named_model() -> ColumnElement[bool]:
+    """Whether the job is an analysis whose latest run was to take another model than the batch's first."""
+    first, latest = aliased(AnalysisRun), aliased(AnalysisRun)
+    return exists().where(
+        AnalysisItem.id == Job.id,
+        first.batch_id == AnalysisItem.batch_id,
+        first.run_no == 1,
+        latest.batch_id == AnalysisItem.batch_id,
+        latest.run_no == AnalysisItem.run_no,
+        latest.model != first.model,
+    )
 
 
 def _retried() -> ColumnElement[int]:

@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 import structlog
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -82,9 +83,11 @@ def retry_delay(attempt: int, settings: PipelineSettings) -> timedelta:
 
 
 def while_database_returns(action: Callable[[], T]) -> T:
-    """Run `action`, again while PostgreSQL restarts: a result that took an hour is not thrown away."""
+    """Run `action`, again while PostgreSQL restarts or no connection is free: a result that took an hour is
+    not thrown away.
+    """
     for attempt in Retrying(
-        retry=retry_if_exception_type(OperationalError),
+        retry=retry_if_exception_type((OperationalError, PoolTimeoutError)),
         stop=stop_after_delay(60),
         wait=wait_random_exponential(multiplier=0.1, max=3),
         reraise=True,

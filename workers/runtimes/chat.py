@@ -202,6 +202,8 @@ class OpenAiChat:
         except TimeoutError:
             problem = f"{self._server} did not answer within {round(timeout_s, 1):g} s."
             return Attempt(outcome=Outcome.TIMEOUT, problem=problem)
+        except httpx2.DecodingError:
+            return self._malformed()
         except (APIConnectionError, httpx2.TransportError):
             setting = self.provider.address_setting
             problem = f"{self._server} cannot be reached: is it running? ({setting})"
@@ -213,9 +215,12 @@ class OpenAiChat:
         except ValidationError:
             completion = None
         if completion is None or not completion.choices:
-            problem = f"{self._server} answers something that is no chat completion."
-            return Attempt(outcome=Outcome.MALFORMED, problem=problem)
+            return self._malformed()
         return self._read(completion)
+
+    def _malformed(self) -> Attempt:
+        problem = f"{self._server} answers something that is no chat completion."
+        return Attempt(outcome=Outcome.MALFORMED, problem=problem)
 
     async def _ask(self, request: Request) -> bytes:
         """The body, no more of it than an answer may have."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from threading import Thread
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from callytics.domain.providers import LOOPBACK
 
 T = TypeVar("T")
+
+CLOSED = httpx2.TransportError("The client is closed.")
 
 
 class ChatClient:
@@ -42,19 +45,39 @@ class ChatClient:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], *, within_s: float | None = None) -> T:
-        """What `work` with `openai` returns; raises TimeoutError once `within_s` is over."""
+        """What `work` with `openai` returns; raises TimeoutError once `within_s` is over, and CLOSED after
+        `close`.
+        """
 
         async def in_time() -> T:
             async with asyncio.timeout(within_s):
                 return await work
 
-        return asyncio.run_coroutine_threadsafe(in_time(), self._loop).result()
+        if self._loop.is_closed():
+            work.close()
+            raise CLOSED
+        found = asyncio.run_coroutine_threadsafe(in_time(), self._loop)
+        try:
+            return found.result()
+        except CancelledError as error:
+            raise CLOSED from error
+        except BaseException:
+            found.cancel()  # a time limit, or Ctrl-C: nobody waits for it any more
+            raise
 
     def close(self) -> None:
-        self.run(self.openai.close())
+        """Whoever asks just now, or later, finds the server unreachable."""
+        self.run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        asking = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        await self.openai.close()
 
 
 async def _close_if_called_off(request: httpx2.Request) -> None:

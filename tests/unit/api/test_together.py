@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from threading import Event
 
 import pytest
-from anyio import CapacityLimiter
 
+from api.askers import Askers
 from api.together import Together
 
 
@@ -41,7 +41,7 @@ def test_what_is_asked_during_a_call_is_the_next_one() -> None:
     calls = Calls()
 
     async def ask() -> None:
-        tasks = await _ask_during_the_first(Together(CapacityLimiter(2)), calls, 1, 2, 3)
+        tasks = await _ask_during_the_first(Together(Askers(2, wait_s=5)), calls, 1, 2, 3)
         calls.go.set()
         await asyncio.gather(*tasks)
 
@@ -53,7 +53,7 @@ def test_a_call_that_fails_fails_for_those_who_asked_for_it_alone() -> None:
     calls = Calls()
 
     async def ask() -> Sequence[object]:
-        together = Together(CapacityLimiter(2))
+        together = Together(Askers(2, wait_s=5))
         first, *others = await _ask_during_the_first(together, calls, 1, 13)
         calls.go.set()
         await first
@@ -70,7 +70,7 @@ def test_who_gives_up_takes_nothing_from_the_others() -> None:
 
     async def ask() -> None:
         first, given_up, other = await _ask_during_the_first(
-            Together(CapacityLimiter(2)), calls, 1, 2
+            Together(Askers(2, wait_s=5)), calls, 1, 2
         )
         given_up.cancel()
         calls.go.set()
@@ -87,7 +87,7 @@ def test_functions_do_not_wait_for_each_other() -> None:
     others.go.set()
 
     async def ask() -> None:
-        together = Together(CapacityLimiter(2))
+        together = Together(Askers(2, wait_s=5))
         first = asyncio.create_task(together(calls, 0))
         await asyncio.to_thread(calls.begun.wait, 5)
         await together(others, 1)
