@@ -128,6 +128,8 @@ DRIPS = 100
 @dataclass
 class DrippingServer:
     port: int = 0
+    met: Event = field(default_factory=Event)
+    """Set once somebody has connected."""
     left: Event = field(default_factory=Event)
     """Set once somebody who had connected has gone."""
 
@@ -139,6 +141,7 @@ def dripping_server(begins: bytes) -> Iterator[DrippingServer]:
 
     class Handler(BaseRequestHandler):
         def handle(self) -> None:
+            script.met.set()
             try:
                 self.request.sendall(begins)
                 for _ in range(DRIPS):

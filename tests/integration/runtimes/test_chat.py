@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
@@ -167,6 +168,37 @@ def test_a_server_that_drips_its_head_or_its_handshake_is_given_up_in_time(
             complete(chat, timeout_s=0.3)
         assert monotonic() - asked_at < 1.5
         assert dripping.left.wait(2), "the connection stays open"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nX-Padding: "
+
+
+def test_a_request_that_a_time_limit_interrupts_is_called_off(chat_at: Connect) -> None:
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with dripping_server(HEAD) as dripping:
+            chat = chat_at(f"http://127.0.0.1:{dripping.port}/v1")
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(InterruptedError):
+                complete(chat)
+            assert dripping.left.wait(2), "the request goes on"
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_who_asks_while_the_client_is_closed_or_later_finds_the_server_unreachable() -> None:
+    with dripping_server(HEAD) as dripping, ThreadPoolExecutor(1) as pool:
+        chat = load_chat(f"http://127.0.0.1:{dripping.port}/v1")
+        asking = pool.submit(complete, chat)
+        assert dripping.met.wait(2)
+        chat.close()
+        with pytest.raises(ModelUnavailableError, match="cannot be reached"):
+            asking.result(5)
+        with pytest.raises(ModelUnavailableError, match="cannot be reached"):
+            complete(chat)
 
 
 def test_a_name_that_is_looked_up_for_ever_is_given_up_in_time(

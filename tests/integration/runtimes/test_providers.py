@@ -318,6 +318,14 @@ def test_a_body_that_is_no_completion_is_followed_by_the_next(
     assert book.outcomes[0] == ("alpha", Outcome.MALFORMED)
 
 
+def test_a_body_that_does_not_decode_is_followed_by_the_next(
+    connect: Connect, alpha: ChatServer, book: Book
+) -> None:
+    alpha.raw, alpha.headers = b"junk", {"Content-Encoding": "gzip"}
+    assert complete(connect()).provider == "beta"
+    assert book.outcomes[0] == ("alpha", Outcome.MALFORMED)
+
+
 @pytest.mark.parametrize(
     ("said", "outcome"),
     [

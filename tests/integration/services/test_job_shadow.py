@@ -332,6 +332,7 @@ def test_a_run_with_a_model_that_no_variant_has_is_not_repeated(bench: Bench) ->
 
     assert bench.row()[2].status is StageStatus.CANCELLED
     assert bench.other.asked == []
+    assert bench.compare(Queue.MLM).variants[0].runs == 0
 
 
 class TestOfCalls:
@@ -377,6 +378,11 @@ class TestOfCalls:
 
         assert bench.count(ShadowRun) == 0
         assert bench.run(JobKind.SHADOW_ANALYSIS, "v2") is Outcome.NOT_CLAIMED
+
+    def test_a_deleted_call_is_no_failure_of_a_variant(self, bench: Bench, call_id: UUID) -> None:
+        self.delete(bench, call_id)
+
+        assert [one.runs for one in bench.compare(Queue.MLM).variants] == [0, 0]
 
     def test_one_that_is_deleted_while_its_shadow_computes_leaves_nothing(
         self, bench: Bench, call_id: UUID
