@@ -63,7 +63,8 @@ def _client(scope: Scope) -> Callable[..., Awaitable[UUID]]:
 
 _bearer = HTTPBearer(
     scheme_name="Bearer",
-    description="The bound key as a bearer token, for clients that know nothing else.",
+    description="The bound key as a bearer token, for clients that know nothing else; for the text services "
+    "an API key too. A key in a header of its own goes before it.",
     auto_error=False,
 )
 
@@ -87,7 +88,7 @@ _api_key_header = APIKeyHeader(
     name="X-API-Key",
     scheme_name="ApiKey",
     description="A key for the text services alone, for clients that cannot sign. "
-    "`callytics api-keys create` makes one.",
+    "`callytics api-keys create` makes one. It goes before a bound key that is sent too.",
     auto_error=False,
 )
 
@@ -106,6 +107,11 @@ def _text_client(scope: Scope) -> Callable[..., Awaitable[UUID]]:
         if api_key is None and bound_key is None and token.startswith(api_keys.PREFIX):
             api_key = token
         if api_key is None:
+            if not (bound_key or token):
+                raise InvalidBoundKeyError(
+                    "A text service takes an API key as X-API-Key, or a bound key as X-Bound-Key; either "
+                    "may be a bearer token too."
+                )
             return await context.ask(_authorise, request, context, bound_key or token, scope)
         return await context.ask(_authorise_api_key, request, context, api_key, scope)
 

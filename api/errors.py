@@ -223,6 +223,13 @@ def _message(fault: ErrorDetails) -> str:
     return fault["msg"].removeprefix("Value error, ")
 
 
+def _too_large(request: Request) -> errors.RequestTooLargeError:
+    limit: int = request.state.body_limit
+    return errors.RequestTooLargeError(
+        f"The body is larger than this path takes: {limit} bytes at most.", max_bytes=limit
+    )
+
+
 def install(app: FastAPI) -> None:
     """Let every error that a handler raises be answered with a problem document."""
 
@@ -242,7 +249,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def _(request: Request, error: HTTPException) -> JSONResponse:
         kind = _OF_STARLETTE.get(error.status_code, errors.CallyticsError)
-        return respond(request, kind(), error.headers)
+        fault = _too_large(request) if kind is errors.RequestTooLargeError else kind()
+        return respond(request, fault, error.headers)
 
     def database_away(request: Request, error: Exception) -> JSONResponse:
         log.warning("database_unavailable", error=type(error).__name__)

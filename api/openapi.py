@@ -25,7 +25,8 @@ Recordings of calls go in; speaker-attributed transcripts with punctuation and s
 and a one-sentence summary come out.
 
 Every request but those for health carries a fresh `X-Bound-Key`; *Authorize* says how one is made, and
-`callytics bound-key` prints one.
+`callytics bound-key` prints one. The text services take an `X-API-Key` in its place, for programs that
+cannot sign: `callytics api-keys create` makes one.
 
 Submit a recording with `POST /api/v1/calls`, follow it at its `events_url` or look at its `status_url`.
 Every error is a problem document (RFC 9457) whose `code` is stable. Times are UTC, durations seconds.

@@ -837,6 +837,7 @@ def get_settings() -> Settings:
 def _reasons(error: ValidationError) -> str:
     """Names and reasons without the values: one of them may be a secret."""
     return "; ".join(
-        f"CALLYTICS_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+        f"CALLYTICS_{'__'.join(map(str, fault['loc'])).upper()}: "
+        + fault["msg"].removeprefix("Value error, ")
         for fault in error.errors(include_input=False, include_url=False, include_context=False)
     )

@@ -165,7 +165,7 @@ class _Exporter:
 
 
 def _load(model: ModelSettings, settings: Settings) -> Pretrained:
-    where = resolve(model.model, settings)
+    where = resolve(model.model, settings, named_by="--model")
     folder = where if isinstance(where, Path) else fetch_cached(where, settings)
     try:
         return load_pretrained(

@@ -226,23 +226,22 @@ def _export_arguments(
 
 
 def _show_exports(task: Exportable, made: Sequence[Mapping[str, Any]]) -> None:
-    print_table(
-        ("model", "size", "of the original", "same labels", "folder"),
+    rows = [
         (
-            (
-                line["model"],
-                _size(line["bytes"]),
-                f"{line['bytes'] / line['original_bytes']:.0%}",
-                f"{line['agreement']:.2%}",
-                line["path"] or colored("not published", "red"),
-            )
-            for line in made
-            if "model" in line
-        ),
-    )
+            line["model"],
+            _size(line["bytes"]),
+            f"{line['bytes'] / line['original_bytes']:.0%}",
+            f"{line['agreement']:.2%}",
+            line["path"] or colored("not published", "red"),
+        )
+        for line in made
+        if "model" in line
+    ]
+    if rows:
+        print_table(("model", "size", "of the original", "same labels", "folder"), rows)
     for line in made:
         if problem := line["problem"]:
-            say(f"{problem['detail']} ({problem['code']})", "red")
+            say(f"Error: {problem['detail']} ({problem['code']})", "red")
         else:
             prefix = f"CALLYTICS_MODELS__{task.upper()}__"
             say(f"To use it: {prefix}RUNTIME=onnx {prefix}MODEL={line['model']}")

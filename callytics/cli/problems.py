@@ -1,5 +1,6 @@
 """How a command ends: exit codes, and one clear sentence for whatever went wrong."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -71,6 +72,8 @@ class ProblemError(CommandError):
         known = document if isinstance(document, dict) else {}
         self.status = status
         self.code = known.get("code")
+        self.places: Sequence[int] = known.get("texts") or ()
+        """Of the texts that are at fault, among those that were sent, from 0."""
         super().__init__(_sentence(status, known), _BY_STATUS.get(status, ExitCode.FAILED))
 
 

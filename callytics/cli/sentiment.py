@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Mapping
 from itertools import islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from callytics.cli.console import colored, print_json, print_table, say
 from callytics.cli.options import ApiUrl, AsClient, Json
-from callytics.cli.problems import CommandError, ExitCode
+from callytics.cli.problems import CommandError, ExitCode, ProblemError
+
+if TYPE_CHECKING:
+    from callytics.cli.api import Api
 
 PATH = "/api/v1/sentiment/batch"
 AT_ONCE = 200
@@ -33,10 +36,24 @@ def sentiment(
 
     if not texts and sys.stdin.isatty():
         raise CommandError("Name a text, or pipe lines into this command.", ExitCode.USAGE)
-    given = iter(texts) if texts else (line.strip() for line in sys.stdin if line.strip())
+    given = enumerate(texts or map(str.strip, sys.stdin), 1)
+    # An empty line is passed over; an empty argument is the caller's mistake, and the server says so.
+    wanted = ((number, text) for number, text in given if texts or text)
     with connect(api_url, client) as api:
-        while lines := list(islice(given, AT_ONCE)):
-            _print(api.request("POST", PATH, json={"texts": lines}), as_json=as_json)
+        while part := dict(islice(wanted, AT_ONCE)):
+            _print(_judged(api, part), as_json=as_json)
+
+
+def _judged(api: "Api", part: Mapping[int, str]) -> Any:
+    """What is answered to the texts of `part`, which are told apart by their numbers."""
+    try:
+        return api.request("POST", PATH, json={"texts": [*part.values()]})
+    except ProblemError as error:
+        if not error.places:
+            raise
+        numbers = [*part]
+        faulty = ", ".join(str(numbers[place]) for place in error.places)
+        raise CommandError(f"{error} By their place, from 1: {faulty}.", error.exit_code) from error
 
 
 def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:

@@ -79,6 +79,10 @@ def bring_up(settings: "Settings", *, timeout_s: float, tied: bool = False) -> b
         try:
             start_detached(settings, on_event=board.on_event, timeout_s=timeout_s, tied=tied)
         except StackRunningError:
+            say(
+                "A stack runs already. Settings of this shell take effect after `callytics down` and "
+                "`callytics up`."
+            )
             _wait_until_ready(settings, board, timeout_s)
             return False
     return True

@@ -27,12 +27,26 @@ def _queue(text: str) -> Queue:
         raise typer.BadParameter(f"{error}.") from error
 
 
+def _names(incomplete: str) -> list[str]:
+    """What TASK may be, for the shell that completes it."""
+    names = dict.fromkeys([*MODEL_OF, *MODEL_OF.values()])
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _by_either_name() -> str:
+    return ", ".join(
+        queue if queue == model else f"{queue} or {model}" for queue, model in MODEL_OF.items()
+    )
+
+
 Task = Annotated[
     Queue,
     typer.Argument(
         parser=_queue,
         metavar="TASK",
-        help=f"By its queue ({', '.join(MODEL_OF)}) or its model.",
+        show_choices=False,  # Typer would list every queue
+        autocompletion=_names,
+        help=f"By its queue or its model: {_by_either_name()}.",
     ),
 ]
 Shadow = Annotated[
@@ -82,7 +96,9 @@ def _route(weights: Sequence[str], shadow: str | None) -> Route:
     shares: dict[str, str] = {}
     for text in weights:
         name, _, weight = text.partition("=")
-        if not weight.isdecimal() or name in shares:
+        if not weight.isdecimal():
+            raise typer.BadParameter(f"{text!r}: a weight is a whole number from 0, as in v1=90.")
+        if name in shares:
             raise typer.BadParameter(f"{text!r}: write each variant once, as v1=90.")
         shares[name] = weight
     try:
@@ -97,8 +113,8 @@ def _switch(queue: Queue, wanted: Route, *, note: str | None, force: bool, as_js
 
     models = local.settings().models
     with local.sessions() as sessions, unit_of_work(sessions) as session:
-        hints = routes.switch(session, queue, wanted, models, note=note, force=force)
-    _told(queue, wanted, hints, as_json=as_json)
+        switched = routes.switch(session, queue, wanted, models, note=note, force=force)
+    _told(queue, wanted, switched.hints, changed=switched.changed, as_json=as_json)
 
 
 def rollback(task: Task, *, force: Force = False, as_json: Json = False) -> None:
@@ -112,10 +128,12 @@ def rollback(task: Task, *, force: Force = False, as_json: Json = False) -> None
     models = local.settings().models
     with local.sessions() as sessions, unit_of_work(sessions) as session:
         before, hints = routes.rollback(session, task, models, force=force)
-    _told(task, before, hints, as_json=as_json)
+    _told(task, before, hints, changed=True, as_json=as_json)
 
 
-def _told(queue: Queue, now: Route, hints: Sequence["AnyHint"], *, as_json: bool) -> None:
+def _told(
+    queue: Queue, now: Route, hints: Sequence["AnyHint"], *, changed: bool, as_json: bool
+) -> None:
     """Announce what moved, after the commit, and say what counts."""
     from callytics.cli.broker import make_tell
 
@@ -127,11 +145,13 @@ def _told(queue: Queue, now: Route, hints: Sequence["AnyHint"], *, as_json: bool
                 "task": queue.value,
                 "weights": dict(now.weights),
                 "shadow": now.shadow,
+                "changed": changed,
                 "moved": len(hints),
             }
         )
     else:
-        say(f"{queue}: {_shares(now)}. Moved {len(hints)} that waited.")
+        shares = _shares(now) if changed else f"{_shares(now)}, as before"
+        say(f"{queue}: {shares}. Moved {len(hints)} that waited.")
 
 
 def _shares(found: Route) -> str:
@@ -229,9 +249,13 @@ def compare(
     Every figure has its 95 % confidence interval; the last lines say what they allow to conclude.
     """
     from callytics.db.engine import unit_of_work
-    from callytics.services import comparison
+    from callytics.services import comparison, routes
 
+    if first == second:
+        raise typer.BadParameter("name two variants that differ")
+    models = local.settings().models
     with local.sessions() as sessions, unit_of_work(sessions) as session:
+        routes.check_known(session, task, (first, second), models)
         found = comparison.compare(session, task, first, second, since)
     if as_json:
         print_json([{**asdict(one), "says": one.says} for one in found])

@@ -20,7 +20,7 @@ from callytics.db.models import (
     StageRun,
 )
 from callytics.domain.jobs import JOBS, SHADOWS, JobKind
-from callytics.domain.stages import Stage, StageStatus
+from callytics.domain.stages import PIPELINE, Queue, Stage, StageStatus
 from callytics.errors import CallNotFoundError, ConversationEmptyError
 
 LATEST_RUNS = 2000
@@ -62,6 +62,14 @@ class Pair:
 class VariantStats:
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def has_any(self, queue: Queue, variant: str) -> bool:
+        """Whether the variant ever began anything of the queue that is still kept."""
+        stages = [spec.stage for spec in PIPELINE if spec.queue is queue]
+        kinds = [kind for kind, spec in JOBS.items() if spec.queue is queue]
+        attempts = exists().where(StageAttempt.stage.in_(stages), StageAttempt.variant == variant)
+        jobs = exists().where(Job.kind.in_(kinds), Job.variant == variant)
+        return bool(self._session.scalar(select(or_(attempts, jobs))))
 
     def ended_stages(
         self, stage: Stage, variant: str, since: datetime, *, ignoring: Collection[str]

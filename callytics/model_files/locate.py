@@ -53,10 +53,12 @@ class Checked:
     problem: str | None
 
 
-def resolve(name: str, settings: Settings) -> Path | str:
+def resolve(
+    name: str, settings: Settings, *, named_by: str = "CALLYTICS_MODELS__...__MODEL"
+) -> Path | str:
     """The folder of the model `name`, or `name` itself if it is a hub id whose files are not here.
 
-    Raises ModelUnavailableError, saying what to do, where there is neither.
+    Raises ModelUnavailableError, saying what to do, where there is neither; another is `named_by` that.
     """
     folder = _folder(name, settings)
     if folder is not None:
@@ -67,7 +69,7 @@ def resolve(name: str, settings: Settings) -> Path | str:
         raise ModelUnavailableError(f"{name} is not here yet: run `callytics models fetch {name}`.")
     raise ModelUnavailableError(
         f"{name} is no folder, no model of the catalog and no hub id: put its files into "
-        f"{settings.model_dir / name}, or name another (CALLYTICS_MODELS__...__MODEL)."
+        f"{settings.model_dir / name}, or name another ({named_by})."
     )
 
 

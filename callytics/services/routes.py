@@ -12,6 +12,7 @@ from callytics.db.calls import Calls
 from callytics.db.jobs import Jobs
 from callytics.db.routes import ModelRoutes, book_of, route_of
 from callytics.db.stage_runs import QueuedStage, StageRuns
+from callytics.db.variant_stats import VariantStats
 from callytics.domain.jobs import JOBS, SHADOW_KINDS
 from callytics.domain.routes import ALONE, FIRST, MODEL_OF, Lane, Route, assign
 from callytics.domain.stages import PIPELINE, SPECS, Queue
@@ -27,6 +28,14 @@ CHUNK = 500
 """Rows that one statement moves."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Switched:
+    changed: bool
+    """False: the newest row said the same already."""
+    hints: Sequence[AnyHint]
+    """Of what moved, to send after the commit."""
+
+
 def switch(
     session: Session,
     queue: Queue,
@@ -35,21 +44,27 @@ def switch(
     *,
     note: str | None = None,
     force: bool = False,
-) -> Sequence[AnyHint]:
+) -> Switched:
     """Let `route` count from now on, and move what waits for a variant that it gives no weight.
 
     Where the newest row says the same already none is added, so that a rollback takes back what changed
     something.
 
-    Returns the hints to send after the commit. What runs ends where it runs. Raises InvalidRouteError for
-    a variant that neither the settings nor a living worker know and, unless `force`, VariantNotReadyError
-    for one that no worker is ready for.
+    What runs ends where it runs. Raises InvalidRouteError for a variant that neither the settings nor a
+    living worker know, and for a shadow that would repeat nothing; unless `force`, VariantNotReadyError
+    for a variant that no worker is ready for.
     """
+    if route.variants == (route.shadow,):
+        raise InvalidRouteError(
+            f"{route.shadow} does all of the work, so as the shadow it would repeat nothing: name another "
+            "variant for one of the two."
+        )
     ModelRoutes(session).lock()
     _check(session, queue, route, models, force=force)
-    if route != ModelRoutes(session).counting(queue):
+    changed = route != ModelRoutes(session).counting(queue)
+    if changed:
         _set(session, queue, route, note)
-    return _move_all(session)
+    return Switched(changed=changed, hints=_move_all(session))
 
 
 def _set(
@@ -87,22 +102,45 @@ def _check(
     session: Session, queue: Queue, route: Route, models: ModelsSettings, *, force: bool
 ) -> None:
     found = readiness(session).queues
-    lanes = [Lane(queue, name) for name in route.named]
-    health = {lane: found.get(str(lane), IDLE) for lane in lanes}
-    known = {FIRST, *models.of(queue).variants}
-    strange = [
-        lane.variant for lane in lanes if lane.variant not in known and not health[lane].workers
-    ]
-    if strange:
-        raise InvalidRouteError(
-            f"No variant of {MODEL_OF[queue]} is called {', '.join(strange)}: name it in the settings, "
-            "or start its worker first."
-        )
-    unready = [str(lane) for lane in lanes if not health[lane].ready]
+    _refuse(queue, _strange(queue, route.named, models, found))
+    lanes = [str(Lane(queue, name)) for name in route.named]
+    unready = [lane for lane in lanes if not found.get(lane, IDLE).ready]
     if unready and not force:
         raise VariantNotReadyError(
             f"No worker is ready for {', '.join(unready)}: start one (callytics worker --queues "
             f"{unready[0]}), or use --force and let the work wait for it."
+        )
+
+
+def check_known(
+    session: Session, queue: Queue, variants: Sequence[str], models: ModelsSettings
+) -> None:
+    """Raises InvalidRouteError for one that neither the settings, a living worker nor any run know."""
+    strange = _strange(queue, variants, models, readiness(session).queues)
+    runs = VariantStats(session)
+    _refuse(queue, [name for name in strange if not runs.has_any(queue, name)])
+
+
+def _strange(
+    queue: Queue,
+    variants: Sequence[str],
+    models: ModelsSettings,
+    found: Mapping[str, QueueHealth],
+) -> Sequence[str]:
+    """Those that neither the settings nor a living worker know."""
+    known = {FIRST, *models.of(queue).variants}
+    return [
+        name
+        for name in variants
+        if name not in known and not found.get(str(Lane(queue, name)), IDLE).workers
+    ]
+
+
+def _refuse(queue: Queue, strange: Sequence[str]) -> None:
+    if strange:
+        raise InvalidRouteError(
+            f"No variant of {MODEL_OF[queue]} is called {', '.join(strange)}: name it in the settings, "
+            "or start its worker first."
         )
 
 

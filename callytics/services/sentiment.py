@@ -300,13 +300,13 @@ def _cleaned(texts: Sequence[str], settings: SentimentSettings) -> Sequence[str]
     cleaned = [clean(text) for text in texts]
     _refuse(
         EmptyTextError,
-        "Nothing is left of a text without markup and control characters.",
+        None,
         (number for number, text in enumerate(cleaned) if not text),
     )
     return cleaned
 
 
-def _refuse(kind: type[InvalidRequestError], message: str, faulty: Iterable[int]) -> None:
+def _refuse(kind: type[InvalidRequestError], message: str | None, faulty: Iterable[int]) -> None:
     """Raise `kind` if any text is `faulty`, naming the texts by their place."""
     places = list(faulty)
     if places:

@@ -45,7 +45,7 @@ class Sides:
 
     def switch(self, route: Route) -> None:
         with unit_of_work(self.farm.sessions) as session:
-            hints = routes.switch(session, Queue.STT, route, self.models, force=True)
+            hints = routes.switch(session, Queue.STT, route, self.models, force=True).hints
         self.farm.send(hints)
 
     def second(self) -> subprocess.Popen[bytes]:

@@ -243,7 +243,9 @@ class TestTexts:
         assert "2000 characters" in document["detail"]
 
     def test_a_megabyte_is_refused(self, client: ApiClient) -> None:
-        problem(analyze(client, "a" * 2**20), 413, "request_too_large")
+        document = problem(analyze(client, "a" * 2**20), 413, "request_too_large")
+        assert document["max_bytes"] == 2**20
+        assert str(2**20) in document["detail"]
 
     def test_ten_thousand_texts_are_refused(self, client: ApiClient) -> None:
         document = problem(batch(client, ["좋아요"] * 10_000), 422, "text_too_long")
@@ -316,7 +318,17 @@ class TestKeys:
 
     def test_no_key_is_refused_before_the_body_is_read(self, client: ApiClient) -> None:
         answer = client.http.post(f"{PATH}/analyze", content=b"{")
-        problem(answer, 401, "invalid_bound_key")
+        document = problem(answer, 401, "invalid_bound_key")
+        assert "X-API-Key" in document["detail"]
+
+    def test_an_api_key_goes_before_a_bound_key(
+        self, client: ApiClient, context: ApiContext
+    ) -> None:
+        both = {"X-API-Key": new_key(context, client), "X-Bound-Key": "wrong"}
+        assert client.http.get(f"{PATH}/model-info", headers=both).status_code == 200
+        both = {"X-API-Key": "cak_wrong", "X-Bound-Key": client.key()}
+        answer = client.http.get(f"{PATH}/model-info", headers=both)
+        problem(answer, 401, "invalid_api_key")
 
     def test_a_revoked_key_is_refused(self, client: ApiClient, context: ApiContext) -> None:
         key = new_key(context, client)

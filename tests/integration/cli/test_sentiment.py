@@ -23,3 +23,12 @@ def test_what_is_refused_is_said(call: Run) -> None:
     result = call("sentiment", "<br>")
     assert result.exit_code == 1
     assert "empty_text" in result.stderr
+    assert result.stderr.count("Nothing is left") == 1
+
+
+def test_the_faulty_texts_are_told_by_their_place(call: Run) -> None:
+    texts = ["감사합니다"] * 200  # as many as one request holds
+    result = call("sentiment", *texts, "", "좋아요", "<br>", "--json")
+    assert result.exit_code == 1
+    assert "place, from 1: 201, 203." in result.stderr
+    assert len(result.stdout.splitlines()) == 200

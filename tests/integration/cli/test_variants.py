@@ -15,6 +15,8 @@ from tests.support.workers import beat_lane
 
 VARIANTS = {"MODELS__TRANSCRIBE__VARIANTS": '{"v2": {"batch_size": 2}}'}
 
+SUMMARY_VARIANTS = {"MODELS__SUMMARIZE__VARIANTS": '{"v2": {"batch_size": 2}}'}
+
 
 @pytest.fixture
 def workers(sessions: sessionmaker[Session]) -> None:
@@ -33,8 +35,10 @@ def test_a_route_is_set_shown_and_rolled_back(run: Run) -> None:
         "task": "stt",
         "weights": {"v2": 1},
         "shadow": None,
+        "changed": True,
         "moved": 0,
     }
+    assert "stt: v2 100%, as before. Moved 0" in run("models", "use", "stt", "v2").stderr
     (stt,) = [
         one for one in json.loads(run("models", "routes", "--json").stdout) if one["task"] == "stt"
     ]
@@ -88,14 +92,49 @@ def test_nothing_to_roll_back_to_ends_with_7(run: Run) -> None:
         ("use", "audio", "v2"),
         ("use", "stt", "V 2"),
         ("compare", "stt", "v1", "v2", "--since", "soon"),
+        ("compare", "stt", "v1", "v1"),
     ],
 )
 def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("models", *arguments).exit_code == 2
 
 
+@pytest.mark.parametrize("weight", ["-1", "1.5", "all", ""])
+def test_a_weight_that_is_no_whole_number_is_told(run: Run, weight: str) -> None:
+    refused = run("models", "route", "stt", f"v1={weight}")
+    assert refused.exit_code == 2
+    assert "whole number" in refused.stderr
+
+
+def test_the_help_names_the_tasks_that_there_are(run: Run) -> None:
+    for command in ("use", "route", "rollback", "compare"):
+        shown = run("models", command, "--help").stdout
+        assert "transcribe" in shown
+        assert "callback" not in shown
+
+
+def test_a_variant_that_nobody_knows_is_not_compared(
+    run: Run, sessions: sessionmaker[Session]
+) -> None:
+    refused = run("models", "compare", "stt", "v1", "v22")
+    assert refused.exit_code == 1
+    assert "No variant of transcribe is called v22" in refused.stderr
+    assert refused.stdout == ""
+
+    with unit_of_work(sessions) as session:  # one that is gone, and has worked once
+        done = {"status": StageStatus.DONE, "attempt": 1, "attempt_limit": 1, "variant": "v22"}
+        session.add(Job(kind=JobKind.SHADOW_TRANSCRIBE, **done))
+    assert run("models", "compare", "stt", "v1", "v22").exit_code == 0
+    assert run("models", "compare", "sentiment", "v1", "v22").exit_code == 1
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_variant_that_a_worker_knows_is_compared(run: Run) -> None:
+    assert run("models", "compare", "stt", "v1", "v2").exit_code == 0
+
+
 def test_variants_are_compared(run: Run) -> None:
-    found = run("models", "compare", "stt", "v1", "v2", "--since", "1h")
+    found = run("models", "compare", "stt", "v1", "v2", "--since", "1h", **VARIANTS)
     assert found.exit_code == 0, found.stderr
     assert "Too few runs to compare their speed" in found.stdout
 
@@ -113,7 +152,7 @@ def test_kinds_of_work_on_one_queue_are_compared_each_by_itself(
         for kind in (JobKind.QUICK_SUMMARY, JobKind.SHADOW_SUMMARIZE):
             session.add(Job(kind=kind, started_at=now, finished_at=now, **done))
 
-    found = run("models", "compare", "slm", "v1", "v2").stdout
+    found = run("models", "compare", "slm", "v1", "v2", **SUMMARY_VARIANTS).stdout
 
     assert "Calls:" in found
     assert "Quick summaries:" in found

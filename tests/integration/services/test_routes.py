@@ -71,7 +71,7 @@ class Bench:
 
     def switch(self, route: Route, queue: Queue = Queue.STT) -> Sequence[AnyHint]:
         with unit_of_work(self.sessions) as session:
-            return routes.switch(session, queue, route, MODELS, force=True)
+            return routes.switch(session, queue, route, MODELS, force=True).hints
 
     def rollback(self) -> Route:
         with unit_of_work(self.sessions) as session:
@@ -328,6 +328,12 @@ def test_a_storm_of_switches_while_stages_are_queued_loses_no_call(bench: Bench)
         (row.call_id, row.stage): row.variant for row in done
     }
     assert all(run.status is StageStatus.DONE for run in runs)
+
+
+def test_a_shadow_that_does_all_of_the_work_is_refused(bench: Bench) -> None:
+    with pytest.raises(InvalidRouteError, match="repeat nothing"):
+        bench.switch(Route(weights={"v1": 0, "v2": 1}, shadow="v2"))
+    bench.switch(Route(weights={"v1": 1, "v2": 1}, shadow="v2"))
 
 
 def test_a_variant_without_a_ready_worker_is_refused(sessions: sessionmaker[Session]) -> None:

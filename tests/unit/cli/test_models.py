@@ -1,5 +1,8 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from callytics.model_files.locate import configured
 from callytics.settings import Settings
@@ -44,3 +47,27 @@ def test_export_says_why_a_model_cannot_be_exported(run: Run, tmp_path: Path) ->
     assert problem["code"] == "model_export_failed"
     assert "--model" in problem["detail"]
     assert [*tmp_path.rglob("*.onnx")] == []
+
+
+def test_an_export_that_failed_shows_no_table(run: Run, tmp_path: Path) -> None:
+    result = run("models", "export", "sentiment", "--int8", MODEL_DIR=str(tmp_path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("models", "export", "stt"), ("calls", "export", "x", "--format", "foo")]
+)
+def test_a_choice_that_there_is_not_is_told_in_plain_words(
+    run: Run, arguments: Sequence[str]
+) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "is not one of" in result.stderr
+    assert "Value error" not in result.stderr
+
+
+def test_a_wrong_setting_is_told_in_plain_words(run: Run) -> None:
+    result = run("models", "list", MODELS__TRANSCRIBE__VARIANTS='{"V 2": {}}')
+    assert result.exit_code == 1
+    assert "MODELS__TRANSCRIBE: a variant cannot be called `V 2`" in " ".join(result.stderr.split())

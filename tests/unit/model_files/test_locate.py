@@ -37,8 +37,10 @@ def test_a_model_that_was_not_fetched_says_how_to_fetch_it(model_settings: Setti
 
 
 def test_a_misspelt_name_is_no_hub_id(model_settings: Settings) -> None:
-    with pytest.raises(ModelUnavailableError, match="no folder"):
+    with pytest.raises(ModelUnavailableError, match=r"no folder.*CALLYTICS_MODELS"):
         resolve("whisper-bsae", model_settings)
+    with pytest.raises(ModelUnavailableError, match=r"name another \(--model\)"):
+        resolve("whisper-bsae", model_settings, named_by="--model")
 
 
 def test_a_fetched_models_revision_is_its_manifests(
