@@ -93,11 +93,15 @@ def _admin(postgres: Postgres) -> Iterator[Engine]:
 @pytest.fixture
 def empty_database_url(postgres: Postgres, _admin: Engine) -> Iterator[str]:
     """A database without a table."""
+    yield from _database(postgres, _admin, "template0")
+
+
+def _database(postgres: Postgres, admin: Engine, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
-    with _admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     yield postgres.url(name)
-    with _admin.connect() as connection:
+    with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
@@ -124,6 +128,12 @@ def database_url(postgres: Postgres, _admin: Engine, _migrated: Engine) -> Itera
         deletions = [f"DELETE FROM {table}" for table in tables]
         connection.execute(text("; ".join(["SET session_replication_role = replica", *deletions])))
         connection.execute(_RESTART)
+
+
+@pytest.fixture
+def own_database_url(postgres: Postgres, _admin: Engine, _migrated: Engine) -> Iterator[str]:
+    """A copy of it, gone after the test: for processes that may outlive it for a moment."""
+    yield from _database(postgres, _admin, "migrated")
 
 
 _DISCONNECT = text(

@@ -168,6 +168,12 @@ QUICK = {
 
 
 @pytest.fixture
+def database_url(own_database_url: str) -> str:
+    """What a killed worker's child still writes gets into no other test."""
+    return own_database_url
+
+
+@pytest.fixture
 def farm(
     settings: Settings,
     sessions: sessionmaker[Session],
