@@ -238,9 +238,9 @@ def choose(
 
 def _check_workers(session: Session, task: str, order: Sequence[str]) -> None:
     """Where no worker of the task lives, there is nobody to judge by."""
-    told = [names for of, names in _details(session, "providers") if of == task]
+    told = [theirs for of, theirs in _details(session, "providers") if of == task]
     for name in order:
-        if told and not any(name in names for names in told):
+        if told and not any(name in theirs for theirs in told):
             raise ProviderNotReadyError(
                 f"No running worker of {task} can ask {name}: set {setting(name, '...')} where the "
                 "workers run and start them anew (`callytics down`, then `callytics up`), or use "
