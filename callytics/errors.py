@@ -544,6 +544,12 @@ class UnknownProviderError(ConfigurationError):
     code = "unknown_provider"
 
 
+class ProviderNotReadyError(ConfigurationError):
+    """No running worker of the task can ask this provider."""
+
+    code = "provider_not_ready"
+
+
 class NotConnectedError(ConfigurationError):
     """No stack runs here and none is named."""
 

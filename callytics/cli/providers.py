@@ -41,6 +41,9 @@ def use(
     default: Annotated[
         bool, typer.Option("--default", help="Those again whom the settings say.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Though no running worker can ask one of them.")
+    ] = False,
 ) -> None:
     """Choose who answers for a task, in order. Running workers obey within seconds."""
     from callytics.db.engine import unit_of_work
@@ -51,11 +54,11 @@ def use(
     settings = local.settings()
     with local.sessions() as sessions, unit_of_work(sessions) as session:
         if names:
-            providers.choose(session, task, names, settings)
+            providers.choose(session, task, names, settings, force=force)
         else:
             providers.unchoose(session, task, settings)
     order = names or providers.default_order(task, settings)
-    say(f"{task} is answered by {', then '.join(dict.fromkeys(order))}.")
+    say(f"{task} is answered by {', then '.join(order)}.")
 
 
 @app.command("list")
@@ -64,7 +67,7 @@ def list_(*, as_json: Json = False) -> None:
     settings = local.settings()
     chosen, used, breakers = _rows(LATELY)
     tasks = _tasks(settings, chosen)
-    found = [_provider(name, settings, tasks, used, breakers) for name in _names(settings)]
+    found = [_provider(name, settings, tasks, used, breakers) for name in _names(settings, tasks)]
     if as_json:
         print_json({"tasks": tasks, "providers": found})
         return
@@ -157,10 +160,12 @@ def _rows(
         return chosen, used, providers.breakers(session)
 
 
-def _names(settings: "Settings") -> Sequence[str]:
+def _names(settings: "Settings", tasks: Sequence[View]) -> Sequence[str]:
+    """Those that these settings know, and those that were chosen where others count."""
     from callytics.services import providers
 
-    return providers.names(settings)
+    chosen = (name for task in tasks for name in task["providers"])
+    return tuple(dict.fromkeys([*providers.names(settings), *chosen]))
 
 
 def _tasks(settings: "Settings", chosen: Mapping[str, Sequence[str]]) -> list[View]:

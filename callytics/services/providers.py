@@ -1,7 +1,7 @@
 """Which provider answers a chat model's task, by the settings and by what somebody chose since."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
@@ -28,7 +28,13 @@ from callytics.domain.providers import (
     own_name,
     task_of,
 )
-from callytics.errors import ConfigurationError, UnknownProviderError, UnknownTaskError
+from callytics.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ProviderNotReadyError,
+    UnknownProviderError,
+    UnknownTaskError,
+)
 from callytics.settings import ModelSettings, ProviderSettings, Settings
 
 log = structlog.get_logger(__name__)
@@ -158,6 +164,19 @@ def provider_of(model: ModelSettings, name: str, task: str, settings: Settings) 
     )
 
 
+def usable(task: str, settings: Settings) -> tuple[str, ...]:
+    """Those that lack no setting for `task`."""
+    return tuple(name for name in names(settings) if _lacks_nothing(name, task, settings))
+
+
+def _lacks_nothing(name: str, task: str, settings: Settings) -> bool:
+    try:
+        resolve(name, task, settings)
+    except ConfigurationError:
+        return False
+    return True
+
+
 def model_names(task: str, settings: Settings) -> Mapping[str, str]:
     """Provider -> what it calls the task's model, of all that are known."""
     own = model_of(task, settings).model
@@ -200,11 +219,33 @@ def _without_address(name: str) -> str:
 # --- what somebody chose -------------------------------------------------------------------------
 
 
-def choose(session: Session, task: str, order: Sequence[str], settings: Settings) -> None:
-    """Have `order` answer for `task` from now on; raises ConfigurationError for one that could not."""
-    for name in order:
+def choose(
+    session: Session, task: str, order: Sequence[str], settings: Settings, *, force: bool = False
+) -> None:
+    """Have `order` answer for `task` from now on.
+
+    Raises InvalidRequestError for a name that is given twice, ConfigurationError for one that lacks a
+    setting here and, unless `force`, ProviderNotReadyError for one that it lacks at every living worker.
+    """
+    for name, times in Counter(order).items():
         resolve(name, task, settings)
-    ProviderChoices(session).put(task, tuple(dict.fromkeys(order)))
+        if times > 1:
+            raise InvalidRequestError(f"{name} is given twice: name each provider once.")
+    if not force:
+        _check_workers(session, task, order)
+    ProviderChoices(session).put(task, tuple(order))
+
+
+def _check_workers(session: Session, task: str, order: Sequence[str]) -> None:
+    """Where no worker of the task lives, there is nobody to judge by."""
+    told = [theirs for of, theirs in _details(session, "providers") if of == task]
+    for name in order:
+        if told and not any(name in theirs for theirs in told):
+            raise ProviderNotReadyError(
+                f"No running worker of {task} can ask {name}: set {setting(name, '...')} where the "
+                "workers run and start them anew (`callytics down`, then `callytics up`), or use "
+                "--force, and its requests go to the next provider or fail."
+            )
 
 
 def unchoose(session: Session, task: str, settings: Settings) -> None:
@@ -225,12 +266,19 @@ Breakers: TypeAlias = Mapping[tuple[str, str], Counter[BreakerState]]
 def breakers(session: Session) -> Breakers:
     """Those of the workers that live, as their heartbeats tell."""
     found: defaultdict[tuple[str, str], Counter[BreakerState]] = defaultdict(Counter)
+    for task, states in _details(session, "breakers"):
+        for provider, state in states.items():
+            found[task, provider][BreakerState(state)] += 1
+    return found
+
+
+def _details(session: Session, name: str) -> Iterator[tuple[str, Any]]:
+    """The task of each model that a living worker has, and what it tells of it under `name`."""
     for worker in Heartbeats(session).fresh():
         for model, said in worker.models.items():
-            states = (said.get("details") or {}).get("breakers", {})
-            for provider, state in states.items():
-                found[task_of(model), provider][BreakerState(state)] += 1
-    return found
+            details = said.get("details") or {}
+            if name in details:
+                yield task_of(model), details[name]
 
 
 class ProviderRows:

@@ -58,6 +58,7 @@ def test_a_choice_takes_effect_without_a_restart(
     for name, value in farm.env.items():
         if name.startswith("CALLYTICS_"):
             monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CALLYTICS_PROVIDERS__GAMMA__BASE_URL", beta.base_url)  # in this shell alone
     get_settings.cache_clear()
     worker = farm.start("workers", "--queues", "mlm")
     farm.wait_ready(worker)
@@ -89,8 +90,15 @@ def test_a_choice_takes_effect_without_a_restart(
         told: dict[str, int] = found["breakers"]["mlm"]
         return told
 
+    def logged() -> str:
+        return (farm.logs / "0.log").read_text()
+
     ours = farm.settings.models.analyse.model
     assert analysed_by() == ("alpha", ours)
+    refused = CliRunner().invoke(app, ["providers", "use", "mlm", "gamma"])
+    assert "provider_not_ready" in refused.output
+    choose("gamma", "alpha", "--force")
+    wait_until(lambda: analysed_by() and "provider_not_usable" in logged(), 10)
     choose("beta", "alpha")
     wait_until(lambda: analysed_by() == ("beta", "beta-large"), 10)
     beta.fails(500)
@@ -106,7 +114,7 @@ def test_a_choice_takes_effect_without_a_restart(
     with unit_of_work(sessions) as session:
         counted = {(one.provider, one.outcome.value) for one in ProviderUsages(session).sums()}
     assert counted == {("alpha", "ok"), ("beta", "ok"), ("beta", "server_error")}
-    log = (farm.logs / "0.log").read_text()
+    log = logged()
     assert "job_ended" in log
     for secret in ("key-of", "환불"):
         assert secret not in log

@@ -42,6 +42,14 @@ def beat_breakers(
     _beat(sessions, worker, Queue.SLM, state="ready", age_s=age_s, models=models)
 
 
+def beat_providers(
+    sessions: sessionmaker[Session], worker: str, *names: str, age_s: float = 0
+) -> None:
+    """A worker that analyses said so of the providers that it could ask, `age_s` seconds ago."""
+    models = {"analyse": {"status": "ready", "details": {"providers": names}}}
+    _beat(sessions, worker, Queue.MLM, state="ready", age_s=age_s, models=models)
+
+
 def _beat(
     sessions: sessionmaker[Session],
     worker: str,

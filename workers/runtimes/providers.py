@@ -62,22 +62,27 @@ class ProviderChain:
         self,
         model: str,
         *,
+        task: str,
+        usable: Sequence[str],
         connect: Callable[[str], Member],
         order: Callable[[], Sequence[str]],
         note: Callable[[Use], None],
     ) -> None:
-        """`model` is what the task's model is called in the settings; `connect` raises
-        ConfigurationError for a provider that lacks a setting.
+        """`model` is what the task's model is called in the settings, `usable` are the providers that could
+        be chosen; `connect` raises ConfigurationError for one that lacks a setting.
 
         Raises ConfigurationError if all of them do.
         """
         self._model = model
+        self._task = task
+        self._usable = usable
         self._connect = connect
         self._order = order
         self._note = note
         self._lock = Lock()
         self._members: dict[str, Member] = {}
         self._latest: Sequence[Member] = ()
+        self._unusable: Mapping[str, str] = {}
         members, problems = self._now()
         if not members:
             raise ConfigurationError(_told(problems))
@@ -99,13 +104,14 @@ class ProviderChain:
             return chosen or providers.default_order(task, settings)
 
         note = book.note if book else _uncounted
-        return cls(model.model, connect=connect, order=order, note=note)
+        usable = providers.usable(task, settings)
+        return cls(model.model, task=task, usable=usable, connect=connect, order=order, note=note)
 
     @property
     def info(self) -> ModelInfo:
-        """With the breakers of those who were to answer the latest request."""
+        """With the breakers of those who were to answer the latest request, and all who could be chosen."""
         breakers = {one.server.provider.name: one.breaker.state.value for one in self._latest}
-        return replace(self._info, details={"breakers": breakers})
+        return replace(self._info, details={"breakers": breakers, "providers": [*self._usable]})
 
     @property
     def engine(self) -> Server | None:
@@ -146,7 +152,12 @@ class ProviderChain:
         if not found:
             raise ModelUnavailableError(_told(problems))
         return ProviderChain(
-            model, connect=found.__getitem__, order=partial(tuple, found), note=self._note
+            model,
+            task=self._task,
+            usable=tuple(found),
+            connect=found.__getitem__,
+            order=partial(tuple, found),
+            note=self._note,
         )
 
     def close(self) -> None:
@@ -270,7 +281,17 @@ class ProviderChain:
             except ConfigurationError as error:
                 problems[name] = error.detail
         self._latest = members
+        self._tell_unusable(problems)
         return members, problems
+
+    def _tell_unusable(self, problems: Mapping[str, str]) -> None:
+        """Once for each choice, since every request meets them again."""
+        with self._lock:
+            before, self._unusable = self._unusable, {**problems}
+        for name in problems.keys() - before.keys():
+            log.warning(
+                "provider_not_usable", provider=name, task=self._task, problem=problems[name]
+            )
 
 
 def _uncounted(use: Use) -> None:

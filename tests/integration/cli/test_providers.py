@@ -8,7 +8,7 @@ from callytics.domain.providers import Outcome, Use
 from callytics.services.providers import ProviderRows
 from tests.integration.cli.conftest import Run
 from tests.support.chat_server import ChatServer, chat_server
-from tests.support.workers import beat_breakers
+from tests.support.workers import beat_breakers, beat_providers
 
 USE = Use(
     task="mlm",
@@ -63,6 +63,7 @@ def test_a_choice_is_made_shown_and_taken_back(run: Run) -> None:
         (("mlm", "nobody"), 4, "unknown_provider"),
         (("mlm", "mine", "openai"), 1, "CALLYTICS_PROVIDERS__OPENAI__API_KEY"),
         (("mlm", "runpod"), 1, "CALLYTICS_PROVIDERS__RUNPOD__BASE_URL"),
+        (("mlm", "mine", "mine"), 1, "mine is given twice"),
         (("mlm",), 2, "--default"),
         (("mlm", "mine", "--default"), 2, "--default"),
     ],
@@ -74,6 +75,42 @@ def test_a_choice_that_could_not_work_is_refused(
     assert done.exit_code == code
     assert told in done.stderr
     assert order_of(run, "mlm") == (["vllm"], "settings")
+
+
+def test_a_name_that_no_living_worker_of_the_task_knows_is_refused(
+    run: Run, sessions: sessionmaker[Session]
+) -> None:
+    beat_breakers(sessions, "slm-1", mine="closed")
+    beat_providers(sessions, "mlm-1", "vllm")
+    beat_providers(sessions, "mlm-2", "vllm", "mine", age_s=60)
+    refused = run("providers", "use", "mlm", "mine")
+    assert refused.exit_code == 1
+    assert "provider_not_ready" in refused.stderr
+    for told in ("CALLYTICS_PROVIDERS__MINE__...", "callytics down", "--force"):
+        assert told in refused.stderr
+    assert order_of(run, "mlm") == (["vllm"], "settings")
+    assert run("providers", "use", "slm", "mine").exit_code == 0  # its worker tells nothing of that
+    assert run("providers", "use", "mlm", "mine", "--force").exit_code == 0
+    assert order_of(run, "mlm") == (["mine"], "providers use")
+
+
+def test_one_worker_that_knows_a_name_is_enough(run: Run, sessions: sessionmaker[Session]) -> None:
+    beat_providers(sessions, "mlm-1", "vllm")
+    beat_providers(sessions, "mlm-2", "vllm", "mine")
+    assert run("providers", "use", "mlm", "mine").exit_code == 0
+    assert order_of(run, "mlm") == (["mine"], "providers use")
+
+
+def test_the_list_shows_a_chosen_name_that_its_own_settings_do_not_know(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("providers", "use", "mlm", "mine")
+    for name in ("BASE_URL", "API_KEY"):
+        monkeypatch.delenv(f"CALLYTICS_PROVIDERS__MINE__{name}")
+    found = json.loads(run("providers", "list", "--json").stdout)["providers"]
+    [mine] = [one for one in found if one["provider"] == "mine"]
+    assert (mine["tasks"], mine["server"]) == ({"mlm": 1}, None)
+    assert "CALLYTICS_PROVIDERS__MINE__BASE_URL" in mine["problem"]
 
 
 def test_the_list_says_what_is_there_and_what_is_lacking(

@@ -380,18 +380,23 @@ def test_the_chain_tells_of_the_breakers_of_those_who_are_to_answer(
     connect: Connect, alpha: ChatServer, book: Book
 ) -> None:
     chain = connect(rest_after=2, rest_s=0.1, model={"retries": 0})
-    assert chain.info.details == {"breakers": {"alpha": "closed", "beta": "closed"}}
+    assert chain.info.details["breakers"] == {"alpha": "closed", "beta": "closed"}
     alpha.fails(500)
     complete(chain)
     assert chain.info.details["breakers"]["alpha"] == "closed"
     complete(chain)
-    assert chain.info.details == {"breakers": {"alpha": "open", "beta": "closed"}}
+    assert chain.info.details["breakers"] == {"alpha": "open", "beta": "closed"}
     alpha.status = 200
     wait_until(lambda: complete(chain).provider == "alpha", 10)
     assert chain.info.details["breakers"]["alpha"] == "closed"
     book.order = ["beta"]
     complete(chain)
-    assert chain.info.details == {"breakers": {"beta": "closed"}}
+    assert chain.info.details["breakers"] == {"beta": "closed"}
+
+
+def test_the_chain_tells_who_could_be_chosen(connect: Connect) -> None:
+    chain = connect("alpha", urls={"gpu2": "http://gpu2:8000/v1"})
+    assert chain.info.details["providers"] == ["alpha", "beta", "gpu2"]
 
 
 def test_the_error_names_those_who_are_left_alone(
@@ -443,6 +448,26 @@ def test_a_provider_that_lacks_a_setting_is_passed_over_and_named(
     alpha.fails(500)
     with pytest.raises(ModelUnavailableError, match="CALLYTICS_PROVIDERS__OPENAI__API_KEY"):
         complete(chain)
+
+
+def test_a_choice_that_this_process_cannot_use_is_logged_once(connect: Connect, book: Book) -> None:
+    with capture_logs() as logged:
+        chain = connect("alpha")
+        book.order = ["openai", "gpu2", "alpha"]
+        for _ in range(3):
+            complete(chain)
+        first = {entry["provider"]: entry for entry in logged}
+        assert len(logged) == 2
+        assert first["openai"]["problem"].endswith("CALLYTICS_PROVIDERS__OPENAI__API_KEY.")
+        assert "no provider `gpu2`" in first["gpu2"]["problem"]
+        assert {(entry["event"], entry["task"]) for entry in logged} == {
+            ("provider_not_usable", "mlm")
+        }
+        book.order = None
+        complete(chain)
+        book.order = ["gpu2", "alpha"]
+        complete(chain)
+        assert [entry["provider"] for entry in logged[2:]] == ["gpu2"]
 
 
 def test_a_chain_of_which_no_provider_can_be_asked_is_a_matter_of_settings() -> None:
@@ -580,7 +605,7 @@ def test_a_choice_is_kept_and_dropped_again(
 ) -> None:
     settings = settings_for({"alpha": alpha.base_url, "beta": alpha.base_url})
     with unit_of_work(sessions) as session:
-        providers.choose(session, "mlm", ["beta", "alpha", "beta"], settings)
+        providers.choose(session, "mlm", ["beta", "alpha"], settings)
     assert ProviderRows(sessions).chosen("mlm") == ("beta", "alpha")
     assert ProviderRows(sessions).chosen("slm") is None
     with unit_of_work(sessions) as session:

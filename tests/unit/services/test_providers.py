@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from callytics.errors import ConfigurationError, UnknownProviderError, UnknownTaskError
-from callytics.services.providers import default_order, model_names, names, resolve
+from callytics.services.providers import default_order, model_names, names, resolve, usable
 from callytics.settings import Settings
 
 SERVER, VLLM = "http://127.0.0.1:18081/v1", "http://gpu:8000/v1"
@@ -41,6 +41,13 @@ def test_a_known_provider_needs_no_address() -> None:
 def test_what_a_provider_lacks_is_named(name: str, said: dict[str, str], lacks: str) -> None:
     with pytest.raises(ConfigurationError, match=lacks):
         resolve(name, "mlm", settings(**{name: said}))
+
+
+def test_those_are_usable_that_lack_nothing() -> None:
+    said = settings(
+        llm={"base_url": VLLM}, mine={"base_url": SERVER}, openai={"api_key": "k"}, runpod={}
+    )
+    assert usable("mlm", said) == ("vllm", "openai", "mine")
 
 
 def test_an_own_provider_takes_what_the_models_options_say_and_others_do_not() -> None:

@@ -75,7 +75,14 @@ def chain_of(
         if name in resting:
             breaker.failed()
         members[name] = Member(server=FakeServer(name, outcome, asked), breaker=breaker)
-    chain = ProviderChain("m", connect=members.__getitem__, order=lambda: order, note=uses.append)
+    chain = ProviderChain(
+        "m",
+        task="mlm",
+        usable=NAMES,
+        connect=members.__getitem__,
+        order=lambda: order,
+        note=uses.append,
+    )
     return chain, asked
 
 
