@@ -198,9 +198,11 @@ def test_a_conversation_that_goes_on_is_shown_as_it_was_said() -> None:
 
 @given(st.lists(st.builds(Line, role=st.sampled_from(Role), text=st.text()), max_size=12))
 def test_a_prompt_that_is_read_ahead_only_grows_at_its_end(lines: list[Line]) -> None:
+    # From the line on that tells of the matter: before it a customer's few words stand in for it.
+    said = [Line(role=Role.CUSTOMER, text="어제부터 집 인터넷이 자꾸 끊겨요."), *lines]
     shown = [
-        summary.prompt(lines[:count], "ko", 10**6, ahead=True)[-1]["content"]
-        for count in range(len(lines) + 1)
+        summary.prompt(said[:count], "ko", 10**6, ahead=True)[-1]["content"]
+        for count in range(len(said) + 1)
     ]
     assert all(later.startswith(earlier) for earlier, later in pairwise(shown))
 
