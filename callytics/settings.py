@@ -92,7 +92,7 @@ class ApiSettings(_Block):
 
 class DatabaseSettings(_Block):
     pool_size: int = Field(default=10, ge=1)
-    """Connections that one process keeps open."""
+    """Connections that one process keeps open, and has at most: who finds none free waits."""
 
     pool_timeout_s: float = Field(default=10, gt=0)
     """How long a request waits for a connection, in seconds."""

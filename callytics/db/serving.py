@@ -4,7 +4,7 @@ request of a text service begins with it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -30,7 +30,7 @@ class Standing:
     said: Mapping[str, Sequence[Mapping[str, Any]]]
 
     @classmethod
-    def look(cls, session: Session, queue: Queue) -> "Standing":
+    def look(cls, session: Session, queue: Queue) -> Self:
         weights, said = session.execute(
             _STANDING, {"queue": queue, "model": MODEL_OF[queue], "fresh_for": FRESH_FOR}
         ).one()

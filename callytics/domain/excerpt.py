@@ -141,8 +141,8 @@ def spoken(lines: Sequence[Line], limit: int) -> tuple[Line, ...]:
     """The `telling` lines in the order spoken, some `limit` characters of them at most.
 
     More lines only add to the end of it, so that what was read stays read, but for a customer's few words,
-    which stand in for the matter until somebody tells of it. Past `limit` all but the
-    first line and the newest are left out, down to half of it: that is read anew, but seldom.
+    which stand in for the matter until somebody tells of it. Past `limit` all but the first line and the
+    newest are left out, down to half of it: that is read anew, but seldom.
     """
     kept: list[Line] = []
     for line in telling(lines):

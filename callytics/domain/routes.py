@@ -118,6 +118,11 @@ def assign(queue: Queue, key: UUID, weights: Mapping[str, int]) -> str:
     )
 
 
+def key_of(text: str) -> UUID:
+    """The key of a text, for work that has no id of its own: the same text goes the same way."""
+    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
+
+
 def _number(queue: Queue, key: UUID, variant: str) -> float:
     """In 0..1, both excluded: the first 52 bits of SHA-256, which a float holds exactly."""
     digest = hashlib.sha256(f"{queue}:{variant}:{key}".encode()).digest()

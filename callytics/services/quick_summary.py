@@ -24,6 +24,7 @@ from callytics.domain.dialogue import Utterance
 from callytics.domain.excerpt import Line
 from callytics.domain.job import Priority
 from callytics.domain.jobs import JOBS, JobKind
+from callytics.domain.routes import key_of
 from callytics.domain.summary import PROMPT_VERSION
 from callytics.domain.transcript import Role
 from callytics.errors import (
@@ -79,7 +80,7 @@ def ask(sessions: sessionmaker[Session], question: Question, settings: Settings)
             raise ConversationTooLongError(max_chars=quick.max_chars)
         # By the conversation, if it was read ahead: the engine that read it is to write. Else by the text:
         # asked again, it goes where its answer is.
-        variant = variant_for(session, _QUEUE, conversation_id or _key_of(text))
+        variant = variant_for(session, _QUEUE, conversation_id or key_of(text))
         model = settings.models.summarize.like(variant)
         served = settings.model_copy(
             update={"models": settings.models.model_copy(update={"summarize": model})}
@@ -339,10 +340,6 @@ def _conversation(session: Session, question: Question) -> tuple[str, UUID | Non
         return question.conversation, None
     found = Conversations(session).find(question.client_id, question.consultation_id)
     return render(found.turns), found.id
-
-
-def _key_of(text: str) -> UUID:
-    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
 def _content_hash(text: str, model: ModelSettings, variant: str, *, ahead: bool) -> str:

@@ -16,7 +16,7 @@ from callytics.db.engine import statement_by_statement
 from callytics.db.sentiment_requests import Costed, SentimentRequests
 from callytics.db.serving import Standing
 from callytics.domain import sentiment_words
-from callytics.domain.routes import FIRST, Lane, assign
+from callytics.domain.routes import FIRST, Lane, assign, key_of
 from callytics.domain.stages import Queue, StageStatus
 from callytics.domain.text_cleaning import clean
 from callytics.domain.transcript import SentimentLabel
@@ -100,8 +100,7 @@ def variants(standing: Standing) -> Sequence[str]:
 
 def _variant_of(standing: Standing, texts: Sequence[str]) -> str:
     """The same for the same texts, as long as the route is."""
-    digest = hashlib.sha256("\n".join(texts).encode()).digest()
-    return assign(Queue.SENTIMENT, UUID(bytes=digest[:16]), standing.weights)
+    return assign(Queue.SENTIMENT, key_of("\n".join(texts)), standing.weights)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
