@@ -72,9 +72,10 @@ _HAND_BACK = text("""
     RETURNING *
 """).columns(*_JOB)
 
+# Chosen before anything is updated: a plan may run a subquery of the WHERE again for each row, with the rows
+# that it found before passed over as locked, and so find more than the limit.
 _OVERDUE = text("""
-    UPDATE jobs SET hinted_at = clock_timestamp(), hints = hints + 1
-    WHERE id IN (
+    WITH due AS MATERIALIZED (
         SELECT id FROM jobs
         WHERE status = 'queued'
           AND coalesce(next_attempt_at <= clock_timestamp(), true)
@@ -85,7 +86,9 @@ _OVERDUE = text("""
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING *
+    UPDATE jobs SET hinted_at = clock_timestamp(), hints = hints + 1
+    FROM due WHERE jobs.id = due.id
+    RETURNING jobs.*
 """).columns(*_JOB)
 
 

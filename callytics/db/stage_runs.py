@@ -118,9 +118,9 @@ _CANCEL = text("""
       AND stage_attempts.attempt = run.attempt AND stage_attempts.finished_at IS NULL
 """)
 
+# Chosen before anything is updated, as the jobs that are due (`jobs.py` says why).
 _OVERDUE = text("""
-    UPDATE stage_runs SET hinted_at = clock_timestamp(), hints = hints + 1
-    WHERE (call_id, stage) IN (
+    WITH due AS MATERIALIZED (
         SELECT call_id, stage FROM stage_runs
         WHERE status = 'queued'
           AND coalesce(next_attempt_at <= clock_timestamp(), true)
@@ -130,7 +130,9 @@ _OVERDUE = text("""
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING call_id, stage, variant
+    UPDATE stage_runs AS run SET hinted_at = clock_timestamp(), hints = hints + 1
+    FROM due WHERE run.call_id = due.call_id AND run.stage = due.stage
+    RETURNING run.call_id, run.stage, run.variant
 """)
 
 _MOVE = text("""
