@@ -4,8 +4,9 @@ Servers, API and a worker of the configured sentiment model are real processes o
 - 32 clients at once, each with one text at a time that nobody sent before: batches of 4 to 32 against one
   message, one claim and one run of the model a text (bench/one_message.py), and against one text at a time
   with nothing else changed; in turns, the worker started anew for each;
-- one client: a text for the first time, and again, by the client's clock, by the answer's own, and asked of
-  the service itself: what the cache stands in for, without HTTP, key and rate limit.
+- one client: a line, a paragraph and the longest text that is taken, for the first time and again, by the
+  client's clock, by the answer's own, and asked of the service itself: what the cache stands in for, without
+  HTTP, key and rate limit.
 """
 
 import argparse
@@ -44,6 +45,14 @@ WAYS: Mapping[str, tuple[Sequence[str], Mapping[str, str]]] = {
 }
 """What works, and its own settings."""
 
+WARM_UP = 20
+LENGTHS: Mapping[str, tuple[int, int]] = {
+    "a line": (0, 200),
+    "500 characters": (500, 100),
+    "2,000 characters": (2000, 50),
+}
+"""Characters of a text (0: a line as it is), and how many are asked for beside those that warm up."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
@@ -76,6 +85,15 @@ def texts() -> Iterator[str]:
     """Real lines, each made another one by its number."""
     lines = cycle([line.text for line in read_lines("train")])
     return (f"{line} {number}" for line, number in zip(lines, count(), strict=False))
+
+
+def joined(lines: Iterator[str], chars: int) -> Iterator[str]:
+    """Texts of `chars` characters."""
+    for line in lines:
+        text = line
+        while len(text) < chars:
+            text = f"{text} {next(lines)}"
+        yield text[: chars or None]
 
 
 @contextmanager
@@ -142,20 +160,25 @@ def batches(stack: BareStack, seconds: float, new: Iterator[str]) -> None:
 
 def cache(stack: BareStack, new: Iterator[str]) -> None:
     client, context = Client(stack, stack.url), make_context(get_settings())
-    clocks = ("client's clock", "answer's clock", "service itself")
-    taken: dict[str, list[tuple[float, ...]]] = {"MISS": [], "HIT": []}
-    for _ in range(220):
-        text, other = next(new), next(new)
-        for expected, times in taken.items():
-            own_ms, answer_ms, state = client.ask(text)
-            assert state == expected
-            times.append((own_ms, answer_ms, _ask_service(context.sentiments, other)))
-    for place, clock in enumerate(clocks):
+    for length, (chars, number) in LENGTHS.items():
+        texts_so_long = joined(new, chars)
+        taken: dict[str, list[tuple[float, ...]]] = {"MISS": [], "HIT": []}
+        for _ in range(WARM_UP + number):
+            text, other = next(texts_so_long), next(texts_so_long)
+            for expected, times in taken.items():
+                own_ms, answer_ms, state = client.ask(text)
+                assert state == expected
+                times.append((own_ms, answer_ms, _ask_service(context.sentiments, other)))
+        _compare(length, taken)
+
+
+def _compare(length: str, taken: Mapping[str, Sequence[tuple[float, ...]]]) -> None:
+    for place, clock in enumerate(("client's clock", "answer's clock", "service itself")):
         medians = {}
         for state, times in taken.items():
-            values = [one[place] for one in times[20:]]
+            values = [one[place] for one in times[WARM_UP:]]
             medians[state] = statistics.median(values)
-            print(f"one client, {state:4} by the {clock}  {spread(values)}")
+            print(f"{length}, {state:4} by the {clock}  {spread(values)}")
         print(f"  a miss takes {medians['MISS'] / medians['HIT']:.1f} times as long as a hit")
 
 

@@ -28,6 +28,8 @@ from callytics.embedded.process import free_port, running
 from callytics.embedded.valkey import Valkey
 from callytics.settings import Settings, get_settings
 
+_STACKS = Path(__file__).parent / "e2e"
+
 
 def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that `host` spells out; None for a name."""
@@ -56,6 +58,15 @@ sys.addaudithook(_refuse_the_outside)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores it, and so would the processes that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file goes to one process as a whole, and everything that starts whole stacks to the same one: two
+    stacks at once would starve each other of the machine.
+    """
+    for item in items:
+        group = "stacks" if item.path.is_relative_to(_STACKS) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)
