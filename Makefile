@@ -21,9 +21,9 @@ up: .venv/.stamp ## start the whole stack on this machine and leave it running
 down: .venv/.stamp ## stop it
 	@$(BIN)/callytics down
 
-test: .venv/.stamp ## run every test; fetches model files the first time
+test: .venv/.stamp ## run every test, in two processes; fetches model files the first time
 	@$(BIN)/callytics models fetch
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 2 --dist loadgroup
 
 test-vllm: .venv/.stamp .venv-vllm/.stamp ## run the chat port against a real vLLM (installs 3.4 GB)
 	@$(BIN)/callytics models fetch qwen2.5-coder-0.5b-instruct-q4_k_m

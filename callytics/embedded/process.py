@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,9 +76,14 @@ def open_log(path: Path) -> BinaryIO:
     return path.open("ab")
 
 
-def free_port(preferred: int = 0) -> int:
-    """`preferred` or the next port above it that nobody listens on at the loopback; 0: any."""
+def free_port(preferred: int = 0, *, but: Collection[int] = ()) -> int:
+    """`preferred` or the next port above it that nobody listens on at the loopback; 0: any.
+
+    None of those in `but`: somebody will listen there.
+    """
     for port in range(preferred, 65536) if preferred else (0,):
+        if port in but:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

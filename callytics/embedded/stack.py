@@ -223,13 +223,14 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
     """The servers that nobody configured, and the settings by which the rest finds all of them."""
     secrets = home.secrets()
     servers: list[Process] = []
+    choose_port = _port_chooser()
     published: dict[str, Any] = {
         "database_url": _clear(wanted.database_url),
         "redis_url": _clear(wanted.redis_url),
         "secret_key": _clear(wanted.secret_key) or secrets.secret_key,
-        "api": {"port": free_port(wanted.api.port)},
+        "api": {"port": choose_port(wanted.api.port)},
         "flower": {
-            "port": free_port(wanted.flower.port),
+            "port": choose_port(wanted.flower.port),
             "basic_auth": _clear(wanted.flower.basic_auth)
             or f"callytics:{secrets.flower_password}",
         },
@@ -237,7 +238,7 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
     if wanted.database_url is None:
         postgres = Postgres(
             directory=home.path / "postgres",
-            port=free_port(POSTGRES_PORT),
+            port=choose_port(POSTGRES_PORT),
             password=secrets.postgres_password,
         )
         published["database_url"] = postgres.url()
@@ -245,7 +246,7 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
     if wanted.redis_url is None:
         valkey = Valkey(
             directory=home.path / "valkey",
-            port=free_port(VALKEY_PORT),
+            port=choose_port(VALKEY_PORT),
             password=secrets.valkey_password,
         )
         published["redis_url"] = valkey.url
@@ -254,7 +255,7 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
         for engine in ENGINES:
             model: ModelSettings = getattr(wanted.models, engine.task)
             if model.server is None and EMBEDDED in (model.providers or (EMBEDDED,)):
-                port = free_port(engine.port)
+                port = choose_port(engine.port)
                 url = f"http://127.0.0.1:{port}/v1"
                 for task in (engine.task, *engine.also):
                     served: ModelSettings = getattr(wanted.models, task)
@@ -274,6 +275,18 @@ def _servers(wanted: Settings, home: StateDir) -> tuple[list[Process], dict[str,
     if not wanted.audio.roots and SAMPLES.is_dir():
         published["audio"] = {"roots": [str(SAMPLES)]}
     return servers, published
+
+
+def _port_chooser() -> Callable[[int], int]:
+    """Free ports, each given once."""
+    given: set[int] = set()
+
+    def choose(preferred: int) -> int:
+        port = free_port(preferred, but=given)
+        given.add(port)
+        return port
+
+    return choose
 
 
 def _clear(secret: SecretStr | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from callytics.embedded.stack import _assemble, start_detached, status, stop
+from callytics.embedded.stack import ENGINES, _assemble, start_detached, status, stop
 from callytics.embedded.state_dir import StateDir
 from callytics.embedded.supervisor import Event
 from callytics.errors import ConfigurationError, StackRunningError
@@ -114,6 +114,17 @@ def test_descriptions_are_judged_by_the_engine_of_the_analyses(home: StateDir) -
     published = assemble(home)[0]["models"]
 
     assert published["diagnosis_text"] == published["analyse"]
+    assert published["analyse"] != published["summarize"]
+
+
+@pytest.mark.usefixtures("weights")
+def test_each_engine_has_a_port_of_its_own_where_the_usual_ones_are_taken(home: StateDir) -> None:
+    with ExitStack() as stack:
+        for engine in ENGINES:
+            with suppress(OSError):  # somebody has it already, which does as well
+                stack.enter_context(socket.create_server(("127.0.0.1", engine.port)))
+        published = assemble(home)[0]["models"]
+
     assert published["analyse"] != published["summarize"]
 
 
