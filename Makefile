@@ -23,7 +23,7 @@ down: .venv/.stamp ## stop it
 
 test: .venv/.stamp ## run every test, in two processes; fetches model files the first time
 	@$(BIN)/callytics models fetch
-	@$(BIN)/pytest -q -n 2 --dist loadgroup
+	@$(BIN)/pytest -q -n 2 --no-loadscope-reorder tests/e2e tests/unit tests/integration tests/contract
 
 test-vllm: .venv/.stamp .venv-vllm/.stamp ## run the chat port against a real vLLM (installs 3.4 GB)
 	@$(BIN)/callytics models fetch qwen2.5-coder-0.5b-instruct-q4_k_m

@@ -20,6 +20,8 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from callytics.db import migrate
 from callytics.db.engine import make_engine, make_sessions
@@ -27,8 +29,6 @@ from callytics.embedded.postgres import Postgres
 from callytics.embedded.process import free_port, running
 from callytics.embedded.valkey import Valkey
 from callytics.settings import Settings, get_settings
-
-_STACKS = Path(__file__).parent / "e2e"
 
 
 def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -60,14 +60,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file goes to one process as a whole, and everything that starts whole stacks to the same one: two
-    stacks at once would starve each other of the machine.
+class _Shares(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
+    """Shares the tests out among processes by file, and all that starts whole stacks to one of them: two
+    stacks at once starve each other of the machine.
     """
-    for item in items:
-        group = "stacks" if item.path.is_relative_to(_STACKS) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stacks" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return _Shares(config, log)
 
 
 @pytest.fixture(autouse=True)
