@@ -20,9 +20,10 @@ _OPTIONS = VadOptions(
     speech_pad_ms=100,
 )
 
-# A muted line sends zeros. After half a minute of them the model notices speech half a second late, and a
-# short first word is lost; after noise at -80 dBFS, which is a quiet line, it does not.
-_NOISE_FLOOR = np.random.default_rng(0).normal(0, 1e-4, SAMPLE_RATE_HZ).astype(np.float32)
+_MUTE_S = 2.0
+_QUIET = 1e-4
+"""-80 dBFS, which is the noise of a quiet line."""
+_NOISE = np.random.default_rng(0).normal(0, _QUIET, SAMPLE_RATE_HZ).astype(np.float32)
 
 
 class SileroVoiceActivity:
@@ -31,9 +32,25 @@ class SileroVoiceActivity:
     def speech(self, audio: "Audio") -> tuple[Interval, ...]:
         if not len(audio):
             return ()
-        heard = audio + np.resize(_NOISE_FLOOR, len(audio))
-        found = get_speech_timestamps(heard, _OPTIONS, SAMPLE_RATE_HZ)
+        found = get_speech_timestamps(_unmuted(audio), _OPTIONS, SAMPLE_RATE_HZ)
         return tuple(
             Interval(start_s=span["start"] / SAMPLE_RATE_HZ, end_s=span["end"] / SAMPLE_RATE_HZ)
             for span in found
         )
+
+
+def _unmuted(audio: "Audio") -> "Audio":
+    """`audio` with a quiet line's noise where nothing comes for two seconds or longer.
+
+    A muted line sends zeros. After half a minute of them the model notices speech half a second late, and a
+    short first word is lost; after noise it does not.
+    """
+    nothing = (audio > -_QUIET) & (audio < _QUIET)
+    edges = np.flatnonzero(np.diff(nothing, prepend=False, append=False)).reshape(-1, 2)
+    mutes = edges[edges[:, 1] - edges[:, 0] >= _MUTE_S * SAMPLE_RATE_HZ]
+    if not len(mutes):
+        return audio
+    noisy = audio.copy()
+    for start, end in mutes:
+        noisy[start:end] += np.resize(_NOISE, end - start)
+    return noisy
