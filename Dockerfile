@@ -156,5 +156,6 @@ FROM runtime AS models
 COPY --from=models-libraries /venv /venv
 COPY --from=code /app /app
 LABEL org.opencontainers.image.title="callytics-models" org.opencontainers.image.description="Brings models' files"
+ENV PIP_NO_CACHE_DIR=1
 HEALTHCHECK NONE
 CMD ["models", "fetch"]
