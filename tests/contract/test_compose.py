@@ -134,6 +134,15 @@ def test_nothing_runs_with_more_rights_than_it_needs(name: str) -> None:
     assert not any("docker.sock" in volume for volume in service.get("volumes", ()))
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_an_own_process_may_write_to_its_state_directory_and_temporary_files(name: str) -> None:
+    places = OWN[name]["tmpfs"]
+    assert "/tmp" in places
+    if "CALLYTICS_STATE_DIR" in OWN[name].get("environment", {}):
+        assert "/var/lib/callytics:uid=10001,gid=10001,mode=0700" in places
+        assert OWN[name]["user"] == "10001:10001"
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_nothing_takes_more_than_its_share_of_the_host(name: str) -> None:
     limits = SERVICES[name]["deploy"]["resources"]["limits"]
