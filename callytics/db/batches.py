@@ -186,7 +186,7 @@ class Batches:
         now, oldest = func.clock_timestamp(), func.min(AnalysisRun.started_at)
         overdue = func.greatest(0, func.extract("epoch", now - func.min(AnalysisBatch.closes_at)))
         is_open = self._session.execute(
-            select(func.count().label("count"), func.coalesce(overdue, 0).label("overdue_s")).where(
+            select(func.count().label("found"), func.coalesce(overdue, 0).label("overdue_s")).where(
                 AnalysisBatch.closed_at.is_(None)
             )
         ).one()
@@ -202,7 +202,7 @@ class Batches:
             .where(AnalysisBatch.status == BatchStatus.QUEUED, AnalysisBatch.closed_at.is_not(None))
         )
         return BatchesStanding(
-            open=is_open.count, overdue_s=float(is_open.overdue_s), running_s=float(running_s or 0)
+            open=is_open.found, overdue_s=float(is_open.overdue_s), running_s=float(running_s or 0)
         )
 
     def open_size(self) -> int:

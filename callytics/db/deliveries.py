@@ -142,13 +142,13 @@ class Deliveries:
         age = func.extract("epoch", func.clock_timestamp() - func.min(Job.created_at))
         is_delivery = Job.kind == JobKind.DELIVERY
         pending = self._session.execute(
-            select(func.count().label("count"), func.coalesce(age, 0).label("oldest_s")).where(
+            select(func.count().label("found"), func.coalesce(age, 0).label("oldest_s")).where(
                 is_delivery, Job.status.in_((StageStatus.QUEUED, StageStatus.RUNNING))
             )
         ).one()
         dead = select(func.count()).where(is_delivery, Job.status == StageStatus.FAILED)
         return DeliveriesStanding(
-            pending=pending.count,
+            pending=pending.found,
             oldest_s=float(pending.oldest_s),
             dead=self._session.scalars(dead).one(),
         )

@@ -42,7 +42,7 @@ class Measure:
     bounds: Sequence[float] = ()
     value: Any = ONE
     ended: Any = None
-    where: Sequence[Column] = ()
+    where: Sequence[Any] = ()
     known: Sequence[str] = ()
 
 

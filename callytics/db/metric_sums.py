@@ -112,8 +112,9 @@ def _added(rows: Insert) -> Insert:
 
 def _addition(measure: Measure) -> Insert:
     """The statement that adds what ended after `since`, up to `until`."""
+    labels: array[str] = array([cast(label, Text) for label in measure.labels.values()], type_=Text)
     ended = select(
-        array([cast(label, Text) for label in measure.labels.values()], type_=Text).label("labels"),
+        labels.label("labels"),
         cast(measure.value, Float).label("value"),
     ).where(measure.ended > bindparam("since"), measure.ended <= bindparam("until"), *measure.where)
     seen = ended.subquery("seen")

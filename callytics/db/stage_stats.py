@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -25,6 +25,10 @@ class OpenStages:
 class StageStats:
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def now(self) -> datetime:
+        now: datetime = self._session.scalars(select(func.clock_timestamp())).one()
+        return now
 
     def open(self) -> Sequence[OpenStages]:
         """What is queued or running."""
