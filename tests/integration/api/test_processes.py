@@ -51,7 +51,9 @@ def api(environment: dict[str, str], port: int, tmp_path: Path) -> Iterator[None
 
 def counting(tmp_path: Path) -> set[str]:
     """The processes that have begun to count."""
-    return {file.stem.rpartition("_")[2] for file in tmp_path.glob("callytics-api-*/histogram_*.db")}
+    return {
+        file.stem.rpartition("_")[2] for file in tmp_path.glob("callytics-api-*/histogram_*.db")
+    }
 
 
 def answers(http: httpx2.Client) -> bool:

@@ -102,7 +102,6 @@ def test_the_thread_that_keeps_the_lease_says_whose_it_is(capsys: Capture) -> No
     def renew(_session: Session, _share: float | None) -> bool:
         raise AssertionError("there is nothing to renew in")
 
-    seen: list[dict[str, Any]] = []
     with about(call_id="c-1"), Lease(make_sessions(away), 1, renew, name="a stage"):
-        wait_until(lambda: seen.extend(lines(capsys)) or seen)
-    assert (seen[0]["event"], seen[0]["call_id"]) == ("lease_not_renewed", "c-1")
+        first, *_ = wait_until(lambda: lines(capsys))
+    assert (first["event"], first["call_id"]) == ("lease_not_renewed", "c-1")
