@@ -1,6 +1,6 @@
 """What Prometheus would be shown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ from api.metrics import Metrics
 from callytics.db.engine import unit_of_work
 from callytics.db.models import MetricMark
 from callytics.queueing.broker import Broker
+from tests.support.waiting import wait_until
 
 Sample: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -24,6 +25,22 @@ def samples(shown: str) -> dict[Sample, float]:
         for family in text_string_to_metric_families(shown)
         for sample in family.samples
     }
+
+
+def whole(show: Callable[[], str]) -> dict[Sample, float]:
+    """What is shown once rows and broker answered in time."""
+    return samples(_whole(show))
+
+
+def _whole(show: Callable[[], str]) -> str:
+    """A busy machine may need more than one try."""
+
+    def look() -> str | None:
+        found = samples(text := show())
+        up = (found["callytics_database_up", ()], found["callytics_broker_up", ()])
+        return text if all(up) else None
+
+    return str(wait_until(look))
 
 
 def sample_of(name: str, labels: Mapping[str, str]) -> Sample:
@@ -43,4 +60,5 @@ def count_from(sessions: sessionmaker[Session], ago: str = "1 hour") -> None:
 def families(sessions: sessionmaker[Session], redis_url: str) -> list[Metric]:
     """Every metric that an API shows; of those without a label the samples too."""
     with closing(Metrics(sessions, Broker(redis_url))) as metrics:
-        return list(text_string_to_metric_families(metrics.render().decode()))
+        text = _whole(lambda: metrics.render().decode())
+    return list(text_string_to_metric_families(text))
