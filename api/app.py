@@ -23,7 +23,7 @@ from api.routers import (
     sentiment,
     synchronous,
 )
-from callytics import __version__
+from callytics import __version__, tracing
 from callytics.errors import ConfigurationError
 from callytics.logs import configure
 from callytics.settings import get_settings
@@ -47,9 +47,10 @@ def create_app() -> FastAPI:
     """
     try:
         settings = get_settings()
+        configure(settings)
+        tracing.configure(settings.tracing, "api")
     except ConfigurationError as error:
         sys.exit(error.detail)
-    configure(settings)
     return make_app(make_context(settings))
 
 
@@ -105,4 +106,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await listening
         context.limiter.close()
         context.cache.close()
+        context.metrics.close()
         context.engine.dispose()
+        tracing.close()

@@ -20,6 +20,7 @@ from callytics.adapters.fetch import HttpFetcher
 from callytics.db.engine import make_engine, make_sessions
 from callytics.ports import AudioFetcher, UploadStore
 from callytics.queueing.app import make_celery
+from callytics.queueing.broker import Broker
 from callytics.queueing.dispatch import make_classify, make_read_ahead, make_send
 from callytics.services import keys
 from callytics.services.sentiment import Sentiments
@@ -53,6 +54,7 @@ class ApiContext:
     sentiments: Sentiments
     watch: ChangeWatch
     metrics: Metrics
+    watchman: CapacityLimiter
     decoding: CapacityLimiter
     ask: Askers
     together: Together
@@ -78,7 +80,8 @@ def make_context(settings: Settings) -> ApiContext:
         cache=cache,
         sentiments=Sentiments(sessions, cache, settings.sentiment, tell=make_classify(celery)),
         watch=ChangeWatch(engine.url.render_as_string(hide_password=False)),
-        metrics=Metrics(sessions),
+        metrics=Metrics(sessions, Broker(celery.conf.broker_url)),
+        watchman=CapacityLimiter(1),
         decoding=CapacityLimiter(DECODERS),
         ask=ask,
         together=Together(ask),

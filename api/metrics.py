@@ -1,53 +1,55 @@
-"""What Prometheus is shown: this process's requests, and the pipeline's state from its rows."""
+"""What Prometheus is shown: what this API has answered, and what rows and broker say.
 
-from datetime import datetime, timedelta
+What is answered each process counts by itself. Where several answer on one port, they keep their counts in
+files of one directory (`api/__main__.py` makes it), and whichever is asked adds them up.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from threading import Lock
-from time import monotonic
+from typing import Generic, TypeVar
 
 import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.provider_metrics import ProviderMetrics
-from callytics.db.batches import Batches
-from callytics.db.diagnoses import Diagnoses
+from api import row_metrics
+from api.row_metrics import RowMetrics, gauge
 from callytics.db.engine import unit_of_work
-from callytics.db.heartbeats import Heartbeats
-from callytics.db.quick_summaries import QuickSummaries
-from callytics.db.stage_stats import StageStats
-from callytics.domain.stages import StageStatus
-from callytics.services.health import readiness
+from callytics.db.measures import SECONDS
+from callytics.domain.stages import Queue
+from callytics.queueing.broker import Broker, Depths
 from callytics.services.sentiment import Inquiry
 
 log = structlog.get_logger(__name__)
 
-SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+T = TypeVar("T")
 
-COMMIT_DELAY = timedelta(seconds=2)
-"""An attempt is counted so long after its end: by then its transaction is through."""
-
-NO_FAILURES = frozenset({"done", "abandoned", "handed_back"})
+COUNTS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+PATIENCE_S = 1.0
+"""For rows: a scrape that takes longer would be given up, and nothing shown at all."""
 
 
 class Metrics:
-    """One registry an application, so that several may live in one process.
+    """One registry an application, so that several may live in one process."""
 
-    The pipeline's attempts are counted from the moment that this process started, whichever worker
-    made them: over several API processes take the maximum, not the sum.
-    """
-
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, sessions: sessionmaker[Session], broker: Broker) -> None:
         self._sessions = sessions
-        self._lock = Lock()
-        self._started = monotonic()
-        self._counted_until: datetime | None = None
+        self._broker = broker
+        self._rows = Patient(self._read_rows)
+        # When each began to count, which several processes cannot say.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
             "api_success_rate",
@@ -60,57 +62,6 @@ class Metrics:
             "Seconds until the end of the answer.",
             ["method", "route", "status"],
             buckets=SECONDS,
-            registry=registry,
-        )
-        self._slm_seconds = Histogram(
-            "slm_response_time",
-            "Seconds from the arrival of a quick-summary request to its answer, late ones included.",
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self._stage_seconds = Histogram(
-            "callytics_stage_seconds",
-            "Seconds that a successful attempt at a stage took, by the variant of its model.",
-            ["stage", "variant"],
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self._stage_failures = Counter(
-            "callytics_stage_failures",
-            "Attempts at a stage that ended with a problem.",
-            ["stage", "variant", "code"],
-            registry=registry,
-        )
-        self._queue_length = Gauge(
-            "queue_length", "Stages that wait for a worker.", ["queue"], registry=registry
-        )
-        self._queue_running = Gauge(
-            "callytics_queue_running", "Stages that a worker runs.", ["queue"], registry=registry
-        )
-        self._queue_oldest = Gauge(
-            "callytics_queue_oldest_seconds",
-            "How long the stage that waits longest does so.",
-            ["queue"],
-            registry=registry,
-        )
-        self._queue_workers = Gauge(
-            "callytics_queue_workers_ready",
-            "Living workers that take messages from the queue.",
-            ["queue"],
-            registry=registry,
-        )
-        self._heartbeat_age = Gauge(
-            "callytics_heartbeat_age_seconds",
-            "Since when a worker has said nothing.",
-            ["worker"],
-            registry=registry,
-        )
-        self._database_up = Gauge(
-            "callytics_database_up", "Whether the database answers.", registry=registry
-        )
-        self._slm_late = Counter(
-            "callytics_quick_summaries_late",
-            "Quick summaries that were not made within the budget.",
             registry=registry,
         )
         self._texts = Counter(
@@ -131,27 +82,12 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
-        self._diagnoses = Counter(
-            "callytics_diagnoses",
-            "Diagnoses by what they rest on (text, image) and outcome: done, or the problem's code.",
-            ["kind", "outcome"],
+        self._cached = Counter(
+            "callytics_cache_requests",
+            "Requests that an earlier one's answer was given to (hit), or none was there for (miss).",
+            ["cache", "outcome"],
             registry=registry,
         )
-        self._diagnosis_seconds = Histogram(
-            "callytics_diagnosis_seconds",
-            "Seconds from the arrival of a complaint to its diagnosis.",
-            ["kind"],
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self._batch_size = Gauge(
-            "mlm_batch_size",
-            "Consultations in the batch that was closed last; 0 before the first.",
-            registry=registry,
-        )
-
-        self._providers = ProviderMetrics()
-        registry.register(self._providers)
 
     def count_request(self, *, method: str, route: str, status: int, seconds: float) -> None:
         outcomes = {4: "client_error", 5: "server_error"}
@@ -166,54 +102,107 @@ class Metrics:
         for reason in inquiry.reasons:
             self._degradations.labels(reason.value).inc()
 
+    def count_cached(self, cache: str, *, hit: bool) -> None:
+        self._cached.labels(cache, "hit" if hit else "miss").inc()
+
     def render(self) -> bytes:
-        """The text format, with the rows as they are now."""
+        """The text format. Where rows or broker do not answer in time, it says so and shows the rest."""
+        rows = self._rows.get(PATIENCE_S)
+        waiting = rows.waiting if rows else dict.fromkeys(Queue, 0)
+        depths = self._broker.depths(waiting)
+        read = [
+            _up("callytics_database_up", "Whether the database answers.", rows),
+            _up("callytics_broker_up", "Whether the broker answers.", depths),
+            *(rows.families if rows else ()),
+            *(_of_broker(depths) if depths else ()),
+        ]
+        if rows and depths:
+            lost = {lane: queued - depths.messages[lane] for lane, queued in waiting.items()}
+            read.append(
+                gauge(
+                    "callytics_queue_difference",
+                    "Rows that wait less messages that wait: above 0 for long, messages are lost; below, "
+                    "doubled.",
+                    lost,
+                    "queue",
+                )
+            )
+        return generate_latest(self._counted()) + generate_latest(_Families(read))
+
+    def _counted(self) -> CollectorRegistry:
+        """By this process; with all others of this API, where there are some."""
+        if COUNTS_VARIABLE not in os.environ:
+            return self.registry
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        return everybody
+
+    def _read_rows(self) -> RowMetrics | None:
+        try:
+            with unit_of_work(self._sessions) as session:
+                return row_metrics.read(session)
+        except SQLAlchemyError as error:
+            log.warning("metrics_without_rows", error=type(error).__name__)
+            return None
+
+    def close(self) -> None:
+        self._rows.close()
+        self._broker.close()
+
+
+class Patient(Generic[T]):
+    """Reads something in a thread of its own, which is waited for no longer than one has time."""
+
+    def __init__(self, read: Callable[[], T]) -> None:
+        self._read = read
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._lock = Lock()
+        self._reading: Future[T] | None = None
+
+    def get(self, patience_s: float) -> T | None:
+        """What is read now, or by a reading that goes on already; None: not in time."""
         with self._lock:
-            try:
-                with unit_of_work(self._sessions) as session:
-                    self._read_state(session)
-                    self._count_attempts(session)
-                self._database_up.set(1)
-            except SQLAlchemyError as error:
-                log.warning("metrics_without_rows", error=type(error).__name__)
-                self._database_up.set(0)
-        return generate_latest(self.registry)
+            if self._reading is None or self._reading.done():
+                self._reading = self._thread.submit(self._read)
+            reading = self._reading
+        try:
+            return reading.result(patience_s)
+        except FutureTimeoutError:
+            return None
 
-    def _read_state(self, session: Session) -> None:
-        for gauge in (
-            self._queue_length,
-            self._queue_running,
-            self._queue_oldest,
-            self._queue_workers,
-        ):
-            gauge.clear()  # the lane of a variant goes when nothing is left of it
-        for lane, health in readiness(session).queues.items():
-            self._queue_length.labels(lane).set(health.queued)
-            self._queue_running.labels(lane).set(health.running)
-            self._queue_oldest.labels(lane).set(health.oldest_queued_s or 0)
-            self._queue_workers.labels(lane).set(health.ready)
-        self._providers.read(session)
-        self._batch_size.set(Batches(session).latest_size())
-        self._heartbeat_age.clear()
-        for worker, age_s in Heartbeats(session).ages().items():
-            self._heartbeat_age.labels(worker).set(age_s)
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _count_attempts(self, session: Session) -> None:
-        stats = StageStats(session)
-        until = stats.now() - COMMIT_DELAY
-        lived = timedelta(seconds=monotonic() - self._started)
-        since = self._counted_until or until - lived
-        for attempt in stats.ended(since, until):
-            labels = (attempt.stage.value, attempt.variant)
-            if attempt.outcome not in NO_FAILURES:
-                self._stage_failures.labels(*labels, attempt.outcome).inc()
-            elif attempt.outcome == "done":
-                self._stage_seconds.labels(*labels).observe(attempt.seconds)
-        for answer in QuickSummaries(session).answered(since, until):
-            self._slm_seconds.observe(answer.seconds)
-            self._slm_late.inc(answer.late)
-        for diagnosis in Diagnoses(session).ended(since, until):
-            self._diagnoses.labels(diagnosis.kind.value, diagnosis.outcome).inc()
-            if diagnosis.outcome == StageStatus.DONE:
-                self._diagnosis_seconds.labels(diagnosis.kind.value).observe(diagnosis.seconds)
-        self._counted_until = until
+
+class _Families(CollectorRegistry):
+    """What was read for this answer alone."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        super().__init__()
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _up(name: str, about: str, found: object | None) -> Metric:
+    return GaugeMetricFamily(name, about, int(found is not None))
+
+
+def _of_broker(depths: Depths) -> list[Metric]:
+    return [
+        gauge(
+            "callytics_broker_messages",
+            "Messages that no worker has fetched.",
+            depths.messages,
+            "queue",
+        ),
+        GaugeMetricFamily(
+            "callytics_broker_unacked", "Messages that workers hold.", depths.unacked
+        ),
+        GaugeMetricFamily(
+            "callytics_broker_unacked_oldest_seconds",
+            "Since when the message is held that is so longest; 0: none is.",
+            depths.unacked_oldest_s,
+        ),
+    ]

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from time import perf_counter
 from uuid import uuid4
 
 import structlog
 from fastapi import Request
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -14,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import respond
 from api.metrics import Metrics
+from callytics import tracing
 from callytics.errors import CallyticsError
-from callytics.logs import where
+from callytics.logs import about, where
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +27,10 @@ BODY_LIMIT_BYTES = 2**20
 """Of any body, unless its endpoint sets `request.state.body_limit`."""
 
 UNKNOWN_ROUTE = "unknown"
+WATCHED = ("/health", "/metrics")
+"""What asks for these is a watchman: it makes no traces."""
+
+FIRST_SERVER_ERROR = 500
 CLIENT_CLOSED = 499
 """What is logged where the client went away (nginx's number)."""
 
@@ -37,15 +44,27 @@ class RequestFrame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         scope.setdefault("state", {}).update(
             request_id=request_id, body_limit=BODY_LIMIT_BYTES, received=perf_counter()
         )
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._answer(scope, receive, send)
+        watched = scope["path"].startswith(WATCHED)
+        with (
+            about(request_id=request_id),
+            tracing.span(
+                scope["method"],
+                kind=SpanKind.SERVER,
+                parent=headers.get(tracing.HEADER),
+                request_id=request_id,
+            )
+            if not watched
+            else nullcontext(INVALID_SPAN) as opened,
+        ):
+            await self._answer(scope, receive, send, opened)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, opened: Span) -> None:
         started, status = perf_counter(), CLIENT_CLOSED
 
         async def sending(message: Message) -> None:
@@ -67,10 +86,14 @@ class RequestFrame:
             if status == CLIENT_CLOSED:
                 await respond(Request(scope), CallyticsError())(scope, receive, sending)
         finally:
-            self._note(scope, status, perf_counter() - started)
+            self._note(scope, status, perf_counter() - started, opened)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, opened: Span) -> None:
         route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
+        opened.update_name(f"{scope['method']} {route}")
+        opened.set_attributes({"http.route": route, "http.response.status_code": status})
+        if status >= FIRST_SERVER_ERROR:
+            tracing.fail(str(status))
         self._metrics.count_request(
             method=scope["method"], route=route, status=status, seconds=seconds
         )

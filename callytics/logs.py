@@ -7,15 +7,38 @@ telephone number.
 import logging
 import sys
 import traceback
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict
 
 from callytics.settings import Settings
+from callytics.tracing import trace_id
+
+
+def request_id() -> str | None:
+    """Of the request that is being answered, or that had done what is being done."""
+    found = structlog.contextvars.get_contextvars().get("request_id")
+    return str(found) if found else None
+
+
+def about(**named: Any) -> AbstractContextManager[None]:
+    """Have every line that is logged within the block, whoever writes it, carry what is `named`."""
+    known = {name: value for name, value in named.items() if value is not None}
+    return structlog.contextvars.bound_contextvars(**known)
+
+
+def _trace(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Under which trace to look further."""
+    if (found := trace_id()) is not None:
+        event["trace_id"] = found
+    return event
+
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
+    _trace,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -27,6 +50,8 @@ _LIBRARIES = {
     **dict.fromkeys(("httpx", "httpcore", "httpx2", "httpcore2"), logging.WARNING),
     **dict.fromkeys(("uvicorn.access", "openai"), logging.WARNING),
     **dict.fromkeys(("celery.app.trace", "celery.worker.strategy", "celery.beat"), logging.WARNING),
+    # A collector that is away is told of once a batch, not at every try.
+    "opentelemetry": logging.ERROR,
 }
 """The least level that these log at, whatever is configured."""
 

@@ -63,6 +63,9 @@ class ApiSettings(_Block):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port that the API listens on."""
 
+    workers: int = Field(default=1, ge=1)
+    """Processes that answer requests on that port; `callytics api` starts them."""
+
     public_url: str | None = None
     """Address that clients reach the API by, when it stands behind a proxy."""
 
@@ -545,6 +548,20 @@ class CallbackSettings(_Block):
         return _split(value)
 
 
+def _standard_collector() -> str | None:
+    """Where OpenTelemetry's own variable says that everything of this machine goes."""
+    return os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
+
+
+class TracingSettings(_Block):
+    endpoint: str | None = Field(default_factory=_standard_collector, pattern="^https?://")
+    """Where spans are sent, by OTLP over HTTP: `http://collector:4318`. Default: what
+    `OTEL_EXPORTER_OTLP_ENDPOINT` says; without either nothing is traced."""
+
+    sample_ratio: float = Field(default=1.0, ge=0, le=1)
+    """Share of the traces begun here that are sent; a caller's own is sent if the caller's is."""
+
+
 class FlowerSettings(_Block):
     host: str = "127.0.0.1"
     """Address that Flower listens on."""
@@ -728,6 +745,7 @@ class Settings(BaseSettings):
     diagnosis: DiagnosisSettings = Field(default_factory=DiagnosisSettings)
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
     client: ClientSettings = Field(default_factory=ClientSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)
     models: ModelsSettings

@@ -14,6 +14,7 @@ from celery.worker.consumer.tasks import Tasks
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from callytics import tracing
 from callytics.db.engine import make_engine, make_sessions, unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.domain.routes import Lane
@@ -42,6 +43,7 @@ def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int
     """
     settings = get_settings().serving(lanes)
     configure(settings)
+    tracing.configure(settings.tracing, "worker")
     queues, names = [lane.queue for lane in lanes], [str(lane) for lane in lanes]
     os.environ[QUEUES_VARIABLE] = ",".join(names)
     app = make_celery(settings)
@@ -66,6 +68,7 @@ def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int
     worker.start()
     if serving:
         serving.stop()
+    tracing.close()
     return int(worker.exitcode or 0)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from celery import signals
 
+from callytics import tracing
 from callytics.db.engine import make_engine, make_sessions
 from callytics.domain.jobs import JOBS, JobKind, kinds_of
 from callytics.domain.routes import Lane
@@ -138,9 +139,11 @@ def serve_in_children(make_factory: type[WorkFactory]) -> None:
     def start(sender: str, **_: Any) -> None:
         settings = get_settings().serving(served_lanes())
         configure(settings)
+        tracing.configure(settings.tracing, "worker")
         serving.append(Serving(sender, make_factory(settings), exclusive=True))
 
     @signals.worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
     def stop(**_: Any) -> None:
         for one in serving:
             one.stop()
+        tracing.close()

@@ -119,6 +119,7 @@ async def quick_summary_(request: Request, context: Context, asked: SummaryBody)
         row = await run_in_threadpool(_look, context, asked.client_id, taken.summary_id)
         # An earlier request's answer that was there already; one that comes is no older than this request.
         cached = not taken.hints and row.text is not None
+        context.metrics.count_cached("quick_summary", hit=not taken.hints)
         while _is_awaited(row) and (left_s := _left_s(request, context)) > 0:
             await watcher.wait(left_s)
             row = await run_in_threadpool(_look, context, asked.client_id, taken.summary_id)

@@ -164,6 +164,7 @@ async def _read_form(request: Request, max_bytes: int) -> tuple[DiagnosisFields,
 def _submit(request: Request, context: ApiContext, asked: DiagnosisRequest) -> Response:
     taken: Taken = diagnosis_jobs.submit(context.sessions, asked, context.settings)
     context.send(taken.hints)  # a crash before this line is the sweeper's business
+    context.metrics.count_cached("diagnosis", hit=taken.cached)
     row = _look(context, asked.client_id, taken.job_id)
     url = f"{base_url(request, context)}{PREFIX}/jobs/{taken.job_id}"
     body = DiagnosisTaken(

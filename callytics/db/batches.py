@@ -85,6 +85,17 @@ def _has_status(status: BatchStatus) -> ColumnElement[bool]:
     return AnalysisBatch.status == status
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchesStanding:
+    """How many are open, how long ago the first of them should have closed, and since when a run goes on
+    that is not over; 0 where there is none.
+    """
+
+    open: int
+    overdue_s: float
+    running_s: float
+
+
 class Batches:
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -170,6 +181,29 @@ class Batches:
             .limit(1)
         )
         return self._session.scalar(latest) or 0
+
+    def standing(self) -> BatchesStanding:
+        now, oldest = func.clock_timestamp(), func.min(AnalysisRun.started_at)
+        overdue = func.greatest(0, func.extract("epoch", now - func.min(AnalysisBatch.closes_at)))
+        is_open = self._session.execute(
+            select(func.count().label("found"), func.coalesce(overdue, 0).label("overdue_s")).where(
+                AnalysisBatch.closed_at.is_(None)
+            )
+        ).one()
+        running_s = self._session.scalar(
+            select(func.extract("epoch", now - oldest))
+            .join(
+                AnalysisBatch,
+                and_(
+                    AnalysisBatch.id == AnalysisRun.batch_id,
+                    AnalysisBatch.run_no == AnalysisRun.run_no,
+                ),
+            )
+            .where(AnalysisBatch.status == BatchStatus.QUEUED, AnalysisBatch.closed_at.is_not(None))
+        )
+        return BatchesStanding(
+            open=is_open.found, overdue_s=float(is_open.overdue_s), running_s=float(running_s or 0)
+        )
 
     def open_size(self) -> int:
         """Consultations in batches that have not closed."""

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload, undefer
 
 from callytics.db.models import Delivery, DeliveryAttempt, Endpoint, Job
 from callytics.domain.delivery import STATUS_OF, DeliveryStatus
+from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import DeliveryNotFoundError
 
@@ -39,6 +40,15 @@ class DeliveryFilter:
             moved = func.coalesce(Job.finished_at, Delivery.created_at)
             conditions.append(moved >= self.moved_since)
         return conditions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveriesStanding:
+    """How many are neither delivered nor given up, how old the oldest of them is, how many are given up."""
+
+    pending: int
+    oldest_s: float
+    dead: int
 
 
 class Deliveries:
@@ -127,6 +137,21 @@ class Deliveries:
             .join(Delivery.job)
             .where(Job.status == StageStatus.FAILED, *recent, *_of(client_id))
         ).all()
+
+    def standing(self) -> DeliveriesStanding:
+        age = func.extract("epoch", func.clock_timestamp() - func.min(Job.created_at))
+        is_delivery = Job.kind == JobKind.DELIVERY
+        pending = self._session.execute(
+            select(func.count().label("found"), func.coalesce(age, 0).label("oldest_s")).where(
+                is_delivery, Job.status.in_((StageStatus.QUEUED, StageStatus.RUNNING))
+            )
+        ).one()
+        dead = select(func.count()).where(is_delivery, Job.status == StageStatus.FAILED)
+        return DeliveriesStanding(
+            pending=pending.found,
+            oldest_s=float(pending.oldest_s),
+            dead=self._session.scalars(dead).one(),
+        )
 
     def running_at(self, origin: str, *, but: UUID) -> int:
         """Attempts that are on their way to the origin now, beside that of the delivery `but`."""

@@ -1,8 +1,7 @@
 """The `diagnoses` table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,19 +9,10 @@ from sqlalchemy import and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload, undefer
 
 from callytics.db.models import Diagnosis, Job
-from callytics.domain.diagnosis import Complaint, Kind
+from callytics.domain.diagnosis import Complaint
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import StageStatus
 from callytics.errors import DiagnosisNotFoundError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
-    """A diagnosis that ended `seconds` after its request; `outcome` is `done`, or its problem's code."""
-
-    kind: Kind
-    outcome: str
-    seconds: float
 
 
 class Diagnoses:
@@ -141,26 +131,6 @@ class Diagnoses:
         if found is None:
             raise DiagnosisNotFoundError
         return found
-
-    def ended(self, since: datetime, until: datetime) -> Sequence[Ended]:
-        """What ended in this time."""
-        rows = self._session.execute(
-            select(
-                Diagnosis.rests_on,
-                func.coalesce(Job.problem["code"].astext, Job.status).label("outcome"),
-                func.extract("epoch", Job.finished_at - Diagnosis.received_at).label("seconds"),
-            )
-            .join(Diagnosis.job)
-            .where(
-                Job.status.in_((StageStatus.DONE, StageStatus.FAILED)),
-                Job.finished_at > since,
-                Job.finished_at <= until,
-            )
-        )
-        return [
-            Ended(kind=row.rests_on, outcome=row.outcome, seconds=float(row.seconds))
-            for row in rows
-        ]
 
     def forget(self, older_than: timedelta) -> None:
         """Drop descriptions, photos and diagnoses that nobody will ask for again."""

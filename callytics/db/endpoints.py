@@ -1,10 +1,10 @@
 """The `endpoints` table: callback addresses, and how they have been doing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Interval, func, select, type_coerce, update
+from sqlalchemy import Interval, case, func, select, type_coerce, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -88,6 +88,16 @@ class Endpoints:
         return self._session.scalars(
             select(Endpoint).where(Endpoint.client_id == client_id).order_by(Endpoint.url)
         ).all()
+
+    def standing(self) -> Mapping[str, int]:
+        """How many are `ok`, `paused` and `disabled`."""
+        disabled = Endpoint.disabled_at.is_not(None)
+        paused = Endpoint.paused_until > func.clock_timestamp()
+        state = case((disabled, "disabled"), (paused, "paused"), else_="ok")
+        rows = self._session.execute(
+            select(state.label("state"), func.count().label("found")).group_by("state")
+        )
+        return {"ok": 0, "paused": 0, "disabled": 0, **{row.state: row.found for row in rows}}
 
     def _change(self, endpoint_ids: Collection[UUID], **values: object) -> None:
         self._session.execute(update(Endpoint).where(Endpoint.id.in_(endpoint_ids)).values(values))

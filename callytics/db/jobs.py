@@ -337,6 +337,13 @@ class Jobs:
         )
         return [(row.id, row.kind, row.attempt) for row in rows]
 
+    def count_lapsed(self) -> int:
+        """Running jobs whose lease ran out."""
+        query = select(func.count()).where(
+            Job.status == StageStatus.RUNNING, Job.lease_until < func.clock_timestamp()
+        )
+        return self._session.scalars(query).one()
+
     def has_lapsed(self, job_id: UUID) -> bool:
         """Whether the job still runs although its lease ran out."""
         found = self._session.scalar(

@@ -31,6 +31,8 @@ from callytics.domain.routes import FIRST
 from callytics.domain.scopes import Scope
 from callytics.domain.stages import Stage, StageStatus
 from callytics.domain.transcript import Role
+from callytics.logs import request_id
+from callytics.tracing import trace_parent
 
 
 def _words(enum_class: type[Any]) -> Enum:
@@ -47,6 +49,16 @@ def _words(enum_class: type[Any]) -> Enum:
 
 def _variant() -> Mapped[str]:
     return mapped_column(String(32), default=FIRST, server_default=FIRST)
+
+
+def _request_id() -> Mapped[str | None]:
+    """Of the request that had this done; the lines that are logged about it carry it."""
+    return mapped_column(String(128), default=request_id)
+
+
+def _trace_parent() -> Mapped[str | None]:
+    """What its spans hang on (`traceparent` of W3C Trace Context); None: nobody traces."""
+    return mapped_column(String(64), default=trace_parent)
 
 
 def _cost() -> Mapped[float | None]:
@@ -171,6 +183,8 @@ class Call(Base):
     sentiment: Mapped[dict[str, Any] | None]
     metrics: Mapped[dict[str, Any] | None]
 
+    request_id: Mapped[str | None] = _request_id()
+    trace_parent: Mapped[str | None] = _trace_parent()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     completed_at: Mapped[datetime | None]
 
@@ -188,6 +202,7 @@ class Call(Base):
     __table_args__ = (
         Index("ix_calls_client_created", "client_id", text("created_at DESC"), text("id DESC")),
         Index("ix_calls_client_consultation", "client_id", "consultation_id"),
+        Index("ix_calls_completed_at", "completed_at", postgresql_using="brin"),
     )
 
 
@@ -261,6 +276,10 @@ class StageAttempt(Base):
     outcome: Mapped[str | None] = mapped_column(String(64))
     """`done`, `abandoned`, or the code of the problem."""
     variant: Mapped[str] = _variant()
+    wait_s: Mapped[float | None]
+    """That the stage was due, and no worker took it."""
+    audio_s: Mapped[float | None]
+    """That was worked through."""
 
     # The log grows in order of time, so a few pages of BRIN find what ended lately.
     __table_args__ = (
@@ -337,10 +356,13 @@ class Job(Base):
     problem: Mapped[dict[str, Any] | None]
     variant: Mapped[str] = _variant()
     """Of its model: whose workers may take it."""
+    request_id: Mapped[str | None] = _request_id()
+    trace_parent: Mapped[str | None] = _trace_parent()
 
     __table_args__ = (
         CheckConstraint("attempt <= attempt_limit", name="attempts"),
         Index("ix_jobs_finished_at", "finished_at"),
+        Index("ix_jobs_failed", "kind", postgresql_where=text("status = 'failed'")),
         Index(
             "ix_jobs_open",
             "kind",
@@ -617,6 +639,10 @@ class AnalysisRun(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     completed_at: Mapped[datetime | None]
 
+    __table_args__ = (
+        Index("ix_analysis_runs_completed_at", "completed_at", postgresql_using="brin"),
+    )
+
 
 class AnalysisItem(Base):
     """A consultation that waits for its analysis, or has it."""
@@ -821,6 +847,11 @@ class DeliveryAttempt(Base):
     answer: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     """The first 2 kB of the answer's body."""
     verdict: Mapped[str] = mapped_column(String(16))
+    recorded_at: Mapped[datetime | None] = mapped_column(server_default=func.clock_timestamp())
+
+    __table_args__ = (
+        Index("ix_delivery_attempts_recorded_at", "recorded_at", postgresql_using="brin"),
+    )
 
 
 class WorkerHeartbeat(Base):
@@ -891,3 +922,29 @@ class AudioPurge(Base):
 
     prefix: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class MetricSum(Base):
+    """What a metric has come to over all processes, and over their restarts: what was observed in one bucket.
+
+    A counter has one row for its labels, whose bucket has no bound.
+    """
+
+    __tablename__ = "metric_sums"
+
+    metric: Mapped[str] = mapped_column(String(64), primary_key=True)
+    labels: Mapped[list[str]] = mapped_column(primary_key=True)
+    """Values, in the order of the metric's labels."""
+    le: Mapped[float] = mapped_column(primary_key=True)
+    """The bucket's upper bound."""
+    observations: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[float]
+
+
+class MetricMark(Base):
+    """Up to when the logs of what ended are summed up in `metric_sums`; one row."""
+
+    __tablename__ = "metric_marks"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    counted_until: Mapped[datetime]

@@ -1,8 +1,8 @@
 """The `quick_summaries` table, and the conversations that go on (`conversations`, `spoken_turns`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,6 @@ from callytics.domain.job import Priority
 from callytics.domain.jobs import JOBS, JobKind
 from callytics.domain.providers import OWN
 from callytics.domain.routes import Lane
-from callytics.domain.stages import StageStatus
 from callytics.errors import ConversationNotFoundError, QuickSummaryNotFoundError
 
 # Statements of the request that an agent waits for are made once: putting one together takes as long as
@@ -148,14 +147,6 @@ class ToMake:
     left_s: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
-    """A summary that was finished: seconds from the request's arrival to its end."""
-
-    seconds: float
-    late: bool
-
-
 class QuickSummaries:
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -265,22 +256,6 @@ class QuickSummaries:
             },
         ).one()
         return Standing(same=row.same, waiting=row.waiting, before=row.before, seconds=row.seconds)
-
-    def answered(self, since: datetime, until: datetime) -> Sequence[Answered]:
-        """What ended in this time."""
-        rows = self._session.execute(
-            select(
-                func.extract("epoch", Job.finished_at - QuickSummary.received_at).label("seconds"),
-                QuickSummary.late,
-            )
-            .join(Job, Job.id == QuickSummary.id)
-            .where(
-                Job.status.in_((StageStatus.DONE, StageStatus.FAILED)),
-                Job.finished_at > since,
-                Job.finished_at <= until,
-            )
-        )
-        return [Answered(seconds=float(row.seconds), late=row.late) for row in rows]
 
     def forget(self, older_than: timedelta) -> None:
         """Drop requests, and with them what was said and their shadows, that nobody will ask for again."""

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from callytics.db.changes import CHANGES
-from callytics.db.models import Call, StageRun
+from callytics.db.models import Call, StageAttempt, StageRun
 from callytics.domain.stages import SPECS, Stage, StageStatus
 from callytics.errors import CallyticsError
 from callytics.ports import Computed
@@ -31,16 +31,20 @@ _CLAIM = text(f"""
         UPDATE stage_runs SET
             status = 'running', attempt = attempt + 1, worker = :worker,
             started_at = clock_timestamp(), lease_until = clock_timestamp() + :lease,
-            finished_at = NULL, progress = NULL
+            finished_at = NULL, progress = NULL,
+            -- What is taken over did not wait.
+            queued_at = CASE WHEN status = 'queued' THEN queued_at ELSE clock_timestamp() END
         FROM (SELECT id FROM call) AS locked
         WHERE call_id = locked.id AND stage = :stage AND variant = :variant
           AND attempt < attempt_limit
           AND (status = 'queued' AND coalesce(next_attempt_at <= clock_timestamp(), true)
                OR status = 'running' AND worker = :worker AND :exclusive)
-        RETURNING call_id, stage, attempt, worker, started_at, variant
+        RETURNING call_id, stage, attempt, worker, started_at, variant,
+            greatest(0, extract(epoch FROM started_at - greatest(queued_at, next_attempt_at)))
+                AS wait_s
     ), log AS (
-        INSERT INTO stage_attempts (call_id, stage, attempt, worker, started_at, variant)
-        SELECT call_id, stage, attempt, worker, started_at, variant FROM run
+        INSERT INTO stage_attempts (call_id, stage, attempt, worker, started_at, variant, wait_s)
+        SELECT call_id, stage, attempt, worker, started_at, variant, wait_s FROM run
     ), lost AS (
         UPDATE stage_attempts AS log SET finished_at = run.started_at, outcome = 'worker_lost'
         FROM run
@@ -50,11 +54,12 @@ _CLAIM = text(f"""
         UPDATE calls SET status = 'running' FROM run WHERE id = run.call_id AND status = 'queued'
     )
     SELECT {", ".join(f"call.{column.name}" for column in _CALL)}, run.attempt,
+           CAST(run.wait_s AS float8) AS wait_s,
            pg_notify(:channel, call_id::text),
            -- A claim that a crash of PostgreSQL undoes is made again: no need to wait for the disk.
            set_config('synchronous_commit', 'off', true)
     FROM run JOIN call ON call.id = run.call_id
-""").columns(*_CALL, StageRun.attempt)  # noqa: S608 (names of columns)
+""").columns(*_CALL, StageRun.attempt, StageAttempt.wait_s)  # noqa: S608 (names of columns)
 
 # What this statement selects is what stood before it, but for the finished stage itself.
 _FINISH = text("""
@@ -66,7 +71,8 @@ _FINISH = text("""
         WHERE call_id = :call_id AND stage = :stage AND attempt = :attempt AND status = 'running'
         RETURNING call_id, stage, attempt, finished_at
     ), log AS (
-        UPDATE stage_attempts AS log SET finished_at = run.finished_at, outcome = 'done'
+        UPDATE stage_attempts AS log
+        SET finished_at = run.finished_at, outcome = 'done', audio_s = :audio_s
         FROM run
         WHERE log.call_id = run.call_id AND log.stage = run.stage AND log.attempt = run.attempt
     )
@@ -147,6 +153,16 @@ _MOVE = text("""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimedStage:
+    """A stage of `call` that a worker has in hand: `attempt` is the number of its try."""
+
+    call: Call
+    attempt: int
+    wait_s: float
+    """That it was due before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class QueuedStage:
     """A stage of a call that waits for a worker of `variant`."""
 
@@ -168,14 +184,13 @@ class StageRuns:
         worker: str,
         exclusive: bool,
         lease: timedelta,
-    ) -> tuple[Call, int] | None:
-        """Take the stage if it is queued for `variant` and due: its call and the number of this attempt,
-        else None.
+    ) -> ClaimedStage | None:
+        """Take the stage if it is queued for `variant` and due, else None.
 
         `exclusive` says that `worker` runs one stage at a time, so that what it left running is dead.
         """
         row = self._session.execute(
-            select(Call, StageRun.attempt).from_statement(_CLAIM),
+            select(Call, StageRun.attempt, StageAttempt.wait_s).from_statement(_CLAIM),
             {
                 "call_id": call_id,
                 "stage": stage.value,
@@ -186,7 +201,7 @@ class StageRuns:
                 "lease": lease,
             },
         ).first()
-        return (row.Call, row.attempt) if row else None
+        return ClaimedStage(call=row.Call, attempt=row.attempt, wait_s=row.wait_s) if row else None
 
     def renew(
         self, call_id: UUID, stage: Stage, attempt: int, lease: timedelta, progress: float | None

@@ -22,16 +22,6 @@ class OpenStages:
     oldest_s: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EndedAttempt:
-    """`outcome` is `done`, `abandoned`, `handed_back`, or the code of a problem."""
-
-    stage: Stage
-    variant: str
-    outcome: str
-    seconds: float
-
-
 class StageStats:
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -65,6 +55,13 @@ class StageStats:
             for row in rows
         ]
 
+    def lapsed(self) -> int:
+        """Running stages whose lease ran out."""
+        query = select(func.count()).where(
+            StageRun.status == StageStatus.RUNNING, StageRun.lease_until < func.clock_timestamp()
+        )
+        return self._session.scalars(query).one()
+
     def done_within(self, window: timedelta) -> Mapping[tuple[Stage, str], int]:
         """How many calls each stage was done with, by each variant, in the latest `window`."""
         rows = self._session.execute(
@@ -76,28 +73,3 @@ class StageStats:
             .group_by(StageAttempt.stage, StageAttempt.variant)
         )
         return {(row.stage, row.variant): row.found for row in rows}
-
-    def ended(self, since: datetime, until: datetime) -> Sequence[EndedAttempt]:
-        """The attempts that ended after `since`, up to `until`."""
-        seconds = func.extract("epoch", StageAttempt.finished_at - StageAttempt.started_at)
-        rows = self._session.execute(
-            select(
-                StageAttempt.stage,
-                StageAttempt.variant,
-                StageAttempt.outcome,
-                seconds.label("seconds"),
-            ).where(
-                StageAttempt.finished_at > since,
-                StageAttempt.finished_at <= until,
-                StageAttempt.outcome.is_not(None),
-            )
-        )
-        return [
-            EndedAttempt(
-                stage=row.stage,
-                variant=row.variant,
-                outcome=row.outcome or "",
-                seconds=float(row.seconds),
-            )
-            for row in rows
-        ]

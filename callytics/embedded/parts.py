@@ -111,18 +111,10 @@ def _nice(queues: tuple[Queue, ...]) -> int:
 
 
 def api(settings: Settings) -> Process:
-    host, port = settings.api.host, settings.api.port
     return Process(
         name="api",
-        command=_python(
-            "uvicorn",
-            "api.app:create_app",
-            "--factory",
-            f"--host={host}",
-            f"--port={port}",
-            "--timeout-graceful-shutdown=5",  # clients that follow events would hold it open
-        ),
-        ready=_answers(f"http://127.0.0.1:{port}/health/live"),
+        command=_python("api"),
+        ready=_answers(f"http://127.0.0.1:{settings.api.port}/health/live"),
         needs=("migrate", "valkey"),
     )
 

@@ -10,6 +10,7 @@ from callytics.queueing.queues import MESSAGE_PRIORITY, ROUTES, SHADOW_PRIORITY
 from callytics.settings import Settings, get_settings
 
 KEY_PREFIX = "callytics:"
+PRIORITY_STEPS = sorted([*MESSAGE_PRIORITY.values(), SHADOW_PRIORITY])
 
 
 def make_celery(settings: Settings, *, publish_retries: int = 60) -> Celery:
@@ -50,7 +51,7 @@ def _configuration(settings: Settings, publish_retries: int) -> dict[str, Any]:
         },
         "broker_transport_options": {
             "visibility_timeout": settings.pipeline.visibility_timeout_s,
-            "priority_steps": sorted([*MESSAGE_PRIORITY.values(), SHADOW_PRIORITY]),
+            "priority_steps": PRIORITY_STEPS,
             "queue_order_strategy": "priority",
             # The defaults redeliver what a dead worker held only after 100 s.
             "unacked_restore_interval": 10,

@@ -14,8 +14,10 @@ from uuid import UUID
 
 import structlog
 from cryptography.fernet import MultiFernet
+from opentelemetry.trace import SpanKind
 from sqlalchemy.orm import Session
 
+from callytics import tracing
 from callytics.db.deliveries import Deliveries
 from callytics.db.endpoints import Endpoints
 from callytics.db.jobs import Jobs
@@ -282,7 +284,15 @@ class DeliveryWork:
             tries=inputs.tries,
             now_s=self._clock(),
         )
-        return self._client.post(inputs.url, headers=signed, body=inputs.body)
+        with tracing.span("callback", kind=SpanKind.CLIENT, tries=inputs.tries) as opened:
+            answer = self._client.post(
+                inputs.url, headers={**signed, **tracing.headers()}, body=inputs.body
+            )
+            if answer.status is not None:
+                opened.set_attribute("http.response.status_code", answer.status)
+            if answer.fault is not None:
+                tracing.fail(answer.fault.value)
+        return answer
 
     def write(self, session: Session, job: Job, found: CallbackAnswer | None) -> End:
         delivery = session.get_one(Delivery, job.id)
@@ -335,6 +345,7 @@ class DeliveryWork:
             "callback_answered",
             delivery_id=str(delivery.id),
             endpoint_id=str(delivery.endpoint_id),
+            call_id=str(delivery.call_id) if delivery.call_id else None,
             status=found.status,
             fault=judged.fault,
             verdict=judged.verdict.value,

@@ -152,6 +152,7 @@ def _accept(
         AudioPurges(session).remove(folder)
         if isinstance(submission.source, StoredAudio) and call.audio_key is not None:
             store.move(submission.source.key, call.audio_key)
+    log.info("call_accepted", call_id=str(call.id))
     return Accepted(call_id=call.id, hints=hints)
 
 

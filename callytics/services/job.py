@@ -9,10 +9,11 @@ from uuid import UUID
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
+from opentelemetry.trace import SpanKind
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from structlog.typing import FilteringBoundLogger as BoundLogger
 
+from callytics import tracing
 from callytics.db.engine import unit_of_work
 from callytics.db.jobs import Jobs
 from callytics.db.models import Job
@@ -24,7 +25,7 @@ from callytics.errors import (
     StageAbandonedError,
     StageTimeoutError,
 )
-from callytics.logs import where
+from callytics.logs import about, where
 from callytics.services.endings import follow_up
 from callytics.services.job_work import End, JobHint, JobWork, NotNow
 from callytics.services.lease import Lease, retry_delay, while_database_returns
@@ -44,36 +45,64 @@ class _Claim:
 def run_job(context: StageContext, kind: JobKind, job_id: UUID) -> Outcome:
     """Run the job if it is due and nobody else does. Safe to call twice, or twice at once."""
     work = context.jobs[kind]
-    bound = log.bind(job_id=str(job_id), kind=kind.value, worker=context.worker)
-    try:
-        claim = while_database_returns(lambda: _claim(context, work, job_id))
-    except OperationalError:
-        raise
-    except Exception as error:
-        bound.error("job_not_read", error=type(error).__name__, where=where(error))
-        return _fail_unread(context, kind, job_id, bound)
-    if not isinstance(claim, _Claim):
-        _tell(context, kind, job_id, *claim)
-        return Outcome.NOT_CLAIMED
-    bound = bound.bind(attempt=claim.job.attempt)
-    started = monotonic()
+    named = {"job_id": str(job_id), "kind": kind.value, "worker": context.worker}
+    with about(**named):
+        try:
+            claim = while_database_returns(lambda: _claim(context, work, job_id))
+        except OperationalError:
+            raise
+        except Exception as error:
+            log.error("job_not_read", error=type(error).__name__, where=where(error))  # noqa: TRY400
+            return _fail_unread(context, kind, job_id)
+        if not isinstance(claim, _Claim):
+            _tell(context, kind, job_id, *claim)
+            return Outcome.NOT_CLAIMED
+        job = claim.job
+        with (
+            about(attempt=job.attempt, request_id=job.request_id),
+            tracing.span(
+                f"job {kind.value}",
+                kind=SpanKind.CONSUMER,
+                parent=job.trace_parent,
+                attempt=job.attempt,
+                wait_s=_waited_s(job),
+                variant=job.variant,
+                job_kind=kind.value,
+                job_id=str(job_id),
+                worker=context.worker,
+            ),
+        ):
+            return _run(context, work, claim)
+
+
+def _waited_s(job: Job) -> float | None:
+    """How long it was due."""
+    due = [at for at in (job.queued_at, job.next_attempt_at) if at is not None]
+    if job.started_at is None or not due:
+        return None
+    return max(0.0, (job.started_at - max(due)).total_seconds())
+
+
+def _run(context: StageContext, work: JobWork, claim: _Claim) -> Outcome:
+    """Compute and record what was claimed."""
+    kind, job_id, started = work.kind, claim.job.id, monotonic()
     try:
         with _lease(context, kind, claim) as lease:
             found = work.compute(claim.inputs, lease.progress)
         status, hints = while_database_returns(lambda: _record(context, work, claim, found))
     except StageAbandonedError:
-        bound.info("job_abandoned", seconds=round(monotonic() - started, 3))
+        log.info("job_abandoned", seconds=round(monotonic() - started, 3))
         return Outcome.ABANDONED
     except (SoftTimeLimitExceeded, CallyticsError) as error:
         known = error if isinstance(error, CallyticsError) else StageTimeoutError()
-        return _fail(context, kind, claim.job, known, bound)
+        return _fail(context, kind, claim.job, known)
     except Exception as error:
         # The text of an unforeseen error may quote the conversation: only its type goes on.
         detail = f"The work met an unforeseen {type(error).__name__}; see the worker's log."
-        bound.error("job_crashed", error=type(error).__name__, where=where(error))
-        return _fail(context, kind, claim.job, RetryableStageError(detail), bound)
+        log.error("job_crashed", error=type(error).__name__, where=where(error))  # noqa: TRY400
+        return _fail(context, kind, claim.job, RetryableStageError(detail))
     _tell(context, kind, job_id, status, hints)
-    bound.info("job_ended", status=status.value, seconds=round(monotonic() - started, 3))
+    log.info("job_ended", status=status.value, seconds=round(monotonic() - started, 3))
     return _OUTCOMES.get(status, Outcome.ABANDONED)
 
 
@@ -121,7 +150,7 @@ def _claim(
         return _Claim(job=job, inputs=inputs)
 
 
-def _fail_unread(context: StageContext, kind: JobKind, job_id: UUID, bound: BoundLogger) -> Outcome:
+def _fail_unread(context: StageContext, kind: JobKind, job_id: UUID) -> Outcome:
     """Count an attempt at a job whose rows cannot be read: it must not be claimed for ever."""
     with unit_of_work(context.sessions) as session:
         lease = timedelta(seconds=context.settings.lease_s)
@@ -129,7 +158,7 @@ def _fail_unread(context: StageContext, kind: JobKind, job_id: UUID, bound: Boun
         job = Jobs(session).claim(job_id, kind, variant=variant, worker=context.worker, lease=lease)
     if job is None:
         return Outcome.NOT_CLAIMED
-    return _fail(context, kind, job, RetryableStageError(), bound)
+    return _fail(context, kind, job, RetryableStageError())
 
 
 def _lease(context: StageContext, kind: JobKind, claim: _Claim) -> Lease:
@@ -175,9 +204,7 @@ def close_attempt(
     return close(session, job, End(status=StageStatus.FAILED, problem=error, retry_after=delay))
 
 
-def _fail(
-    context: StageContext, kind: JobKind, job: Job, error: CallyticsError, bound: Any
-) -> Outcome:
+def _fail(context: StageContext, kind: JobKind, job: Job, error: CallyticsError) -> Outcome:
     def closing() -> tuple[StageStatus, Sequence[JobHint]] | None:
         with unit_of_work(context.sessions) as session:
             if not Jobs(session).hold(job):
@@ -189,5 +216,6 @@ def _fail(
         return Outcome.ABANDONED
     status, hints = closed
     _tell(context, kind, job.id, status, hints)
-    bound.warning("job_failed", code=error.code, status=status.value)
+    tracing.fail(error.code)
+    log.warning("job_failed", code=error.code, status=status.value)
     return _OUTCOMES[status]

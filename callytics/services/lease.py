@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import timedelta
 from threading import Event, Thread
 from types import TracebackType
@@ -42,7 +43,10 @@ class Lease:
         self._share: float | None = None
         self._lost = Event()
         self._over = Event()
-        self._thread = Thread(target=self._run, name=f"lease-{name}", daemon=True)
+        # In the context of the attempt, which its lines name.
+        self._thread = Thread(
+            target=copy_context().run, args=[self._run], name=f"lease-{name}", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

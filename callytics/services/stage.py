@@ -16,8 +16,10 @@ from uuid import UUID
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
+from opentelemetry.trace import SpanKind
 from sqlalchemy.orm import Session, sessionmaker
 
+from callytics import tracing
 from callytics.db.calls import Calls
 from callytics.db.engine import unit_of_work
 from callytics.db.jobs import Jobs
@@ -41,7 +43,7 @@ from callytics.errors import (
     StageAbandonedError,
     StageTimeoutError,
 )
-from callytics.logs import where
+from callytics.logs import about, where
 from callytics.ports import AudioStore, Computed, Progress
 from callytics.services import shadow
 from callytics.services.job_work import JobHint, JobWork
@@ -138,12 +140,29 @@ def run_stage(
     `carried` is the lane that the message's chain goes on to by itself.
     """
     work = context.works[stage]
-    bound = log.bind(call_id=str(call_id), stage=stage.value, worker=context.worker)
-    claim = while_database_returns(lambda: _claim(context, work, call_id))
-    if not isinstance(claim, Claim):
-        return claim
-    bound = bound.bind(attempt=claim.attempt)
-    started = monotonic()
+    named = {"call_id": str(call_id), "stage": stage.value, "worker": context.worker}
+    with about(**named):
+        claim = while_database_returns(lambda: _claim(context, work, call_id))
+        if not isinstance(claim, Claim):
+            return claim
+        with (
+            about(attempt=claim.attempt, request_id=claim.request_id),
+            tracing.span(
+                f"stage {stage.value}",
+                kind=SpanKind.CONSUMER,
+                parent=claim.trace_parent,
+                attempt=claim.attempt,
+                wait_s=claim.wait_s,
+                variant=context.variant(SPECS[stage].queue),
+                **named,
+            ),
+        ):
+            return _run(context, work, claim, carried)
+
+
+def _run(context: StageContext, work: StageWork, claim: "Claim", carried: str | None) -> Outcome:
+    """Compute and record what was claimed."""
+    stage, started = work.stage, monotonic()
     try:
         with _lease(context, stage, claim) as lease:
             computed = work.compute(claim.inputs, lease.progress)
@@ -151,20 +170,20 @@ def run_stage(
     except StageAbandonedError:
         stored = while_database_returns(lambda: _recorded_already(context, stage, claim, carried))
         if stored is None:
-            bound.info("stage_abandoned", seconds=round(monotonic() - started, 3))
+            log.info("stage_abandoned", seconds=round(monotonic() - started, 3))
             return Outcome.ABANDONED
         hints = stored
     except SoftTimeLimitExceeded:
-        return _fail(context, stage, claim, StageTimeoutError(), bound)
+        return _fail(context, stage, claim, StageTimeoutError(), started)
     except CallyticsError as error:
-        return _fail(context, stage, claim, error, bound)
+        return _fail(context, stage, claim, error, started)
     except Exception as error:
         # The text of an unforeseen error may quote the conversation: only its type goes on.
         detail = f"The stage met an unforeseen {type(error).__name__}; see the worker's log."
-        bound.error("stage_crashed", error=type(error).__name__, where=where(error))
-        return _fail(context, stage, claim, RetryableStageError(detail), bound)
+        log.error("stage_crashed", error=type(error).__name__, where=where(error))  # noqa: TRY400
+        return _fail(context, stage, claim, RetryableStageError(detail), started)
     context.send(hints)  # a crash before this line is the sweeper's business
-    bound.info("stage_done", seconds=round(monotonic() - started, 3))
+    log.info("stage_done", seconds=round(monotonic() - started, 3))
     return Outcome.DONE
 
 
@@ -173,6 +192,9 @@ class Claim:
     call_id: UUID
     attempt: int
     inputs: Any
+    wait_s: float
+    request_id: str | None
+    trace_parent: str | None
 
 
 def _lease(context: StageContext, stage: Stage, claim: Claim) -> Lease:
@@ -199,8 +221,15 @@ def _claim(context: StageContext, work: StageWork, call_id: UUID) -> Claim | Out
         if claimed is None:
             done = StageRuns(session).status(call_id, work.stage) is StageStatus.DONE
             return Outcome.ALREADY_DONE if done else Outcome.NOT_CLAIMED
-        call, attempt = claimed
-        return Claim(call_id=call_id, attempt=attempt, inputs=work.read(session, call))
+        call = claimed.call
+        return Claim(
+            call_id=call_id,
+            attempt=claimed.attempt,
+            inputs=work.read(session, call),
+            wait_s=claimed.wait_s,
+            request_id=call.request_id,
+            trace_parent=call.trace_parent,
+        )
 
 
 def _record(
@@ -305,7 +334,7 @@ def hint_for(call: Call, stage: Stage, variants: Mapping[Stage, str] | None = No
 
 
 def _fail(
-    context: StageContext, stage: Stage, claim: Claim, error: CallyticsError, bound: Any
+    context: StageContext, stage: Stage, claim: Claim, error: CallyticsError, started: float
 ) -> Outcome:
     """Close the attempt with a problem: try again later, or give up."""
 
@@ -318,7 +347,9 @@ def _fail(
 
     outcome, hints = while_database_returns(close)
     context.send(hints)
-    bound.warning("stage_failed", code=error.code, outcome=outcome.value)
+    tracing.fail(error.code)
+    seconds = round(monotonic() - started, 3)
+    log.warning("stage_failed", code=error.code, outcome=outcome.value, seconds=seconds)
     return outcome
 
 

@@ -16,6 +16,15 @@ from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.idempotency import IdempotencyKeys
 from callytics.db.jobs import Jobs
+from callytics.db.measures import (
+    GIVEN_UP,
+    HINT_SENT,
+    LEASE_LAPSED,
+    MOVED,
+    SWEEPER_ACTIONS,
+    SWEEPS,
+)
+from callytics.db.metric_sums import MetricSums
 from callytics.db.providers import ProviderUsages
 from callytics.db.sentiment_requests import SentimentRequests
 from callytics.db.stage_runs import StageRuns
@@ -26,7 +35,7 @@ from callytics.ports import INCOMING, AudioStore
 from callytics.services import diagnosis_jobs, job, quick_summary, routes, shadow
 from callytics.services.endings import follow_up
 from callytics.services.job_work import JobHint
-from callytics.services.stage import AnyHint, close_attempt
+from callytics.services.stage import AnyHint, Outcome, close_attempt
 from callytics.settings import PipelineSettings, Settings
 
 log = structlog.get_logger(__name__)
@@ -55,11 +64,17 @@ def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequen
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             return hints
         given_up = diagnosis_jobs.give_up(session, SWEEP_LIMIT)
-        hints += routes.move(session, SWEEP_LIMIT)
+        moved = routes.move(session, SWEEP_LIMIT)
         overdue = StageRuns(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
-        hints += routes.hints_of(session, overdue)
         overdue_jobs = Jobs(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
+        hints += moved
+        hints += routes.hints_of(session, overdue)
         hints += shadow.hints_of(session, overdue_jobs)
+        sums = MetricSums(session)
+        sums.count(SWEEPS)
+        sums.count(SWEEPER_ACTIONS, GIVEN_UP, times=given_up)
+        sums.count(SWEEPER_ACTIONS, MOVED, times=len(moved))
+        sums.count(SWEEPER_ACTIONS, HINT_SENT, times=len(overdue) + len(overdue_jobs))
     if lapsed or lapsed_jobs or given_up or hints:
         log.info(
             "swept",
@@ -82,7 +97,8 @@ def _close_lapsed(
         call = Calls(session).lock_or_none(call_id)
         if call is None or not StageRuns(session).has_lapsed(call_id, stage, attempt):
             return []
-        _outcome, hints = close_attempt(session, call, stage, attempt, WorkerLostError(), settings)
+        outcome, hints = close_attempt(session, call, stage, attempt, WorkerLostError(), settings)
+        _count_lapsed(session, given_up=outcome is Outcome.FAILED)
         return hints
 
 
@@ -98,8 +114,14 @@ def _close_lapsed_job(
         if found is None or found.attempt != attempt or not Jobs(session).has_lapsed(job_id):
             return []
         status, hints = job.close_attempt(session, found, WorkerLostError(), settings)
+        _count_lapsed(session, given_up=status is StageStatus.FAILED)
     ended = status is not StageStatus.QUEUED
     return [*hints, *(follow_up(sessions, kind, job_id) if ended else ())]
+
+
+def _count_lapsed(session: Session, *, given_up: bool) -> None:
+    MetricSums(session).count(SWEEPER_ACTIONS, LEASE_LAPSED)
+    MetricSums(session).count(SWEEPER_ACTIONS, GIVEN_UP, times=int(given_up))
 
 
 def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[AnyHint]:

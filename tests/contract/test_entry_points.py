@@ -11,7 +11,7 @@ KEY = "sk-hunter2"
 PROCESSES = {
     "workers": ("workers", "--queues", "stt"),
     "beat": ("beat",),
-    "api": ("uvicorn", "--factory", "api.app:create_app", "--port", "0"),
+    "api": ("api",),
     "stack": ("callytics.embedded",),
 }
 

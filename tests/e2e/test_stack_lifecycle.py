@@ -109,7 +109,7 @@ def test_a_detached_stack_comes_up_mends_itself_and_goes_down(machine: Machine) 
     machine.up()
     assert machine.published()["pid"] == supervisor, "a second `up` starts nothing"
 
-    for part in ("uvicorn", "--queues punctuate,sentiment"):
+    for part in ("-m api", "--queues punctuate,sentiment"):
         (pid,) = (pid for pid, command in machine.processes().items() if part in command)
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not machine.status()["ready"])

@@ -1,25 +1,33 @@
 """What runs and what is ready, from heartbeat rows; and what Prometheus is shown."""
 
-from time import monotonic
+from contextlib import closing
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
-from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, text, update
 
 from api.context import ApiContext
+from api.metrics import Metrics
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.models import ProviderUsage, StageAttempt
+from callytics.domain.job import Priority
 from callytics.domain.providers import Outcome, Use
 from callytics.domain.stages import Queue, Stage
 from callytics.embedded.process import free_port
 from callytics.errors import NotAudioError
+from callytics.queueing.app import make_celery
+from callytics.queueing.broker import Broker
+from callytics.queueing.dispatch import make_send
 from callytics.services.providers import ProviderRows
+from callytics.services.stage import Hint
 from tests.support.api import CALLS, ApiClient, problem
+from tests.support.metrics import Sample, count_from, samples, whole
 from tests.support.pipeline import Pipeline
+from tests.support.waiting import wait_until
 from tests.support.workers import QUEUES, beat, beat_all, beat_breakers
 
 
@@ -136,6 +144,12 @@ class TestLiveAndReady:
             document = problem(http.get("/health/ready"), 503, "unavailable")
             assert document["detail"] == "Not answering: redis."
 
+        def test_metrics_are_still_shown(self, http: TestClient) -> None:
+            wait_until(lambda: metrics(http)["callytics_database_up", ()])
+            found = metrics(http)
+            assert found["callytics_broker_up", ()] == 0
+            assert ("callytics_broker_unacked", ()) not in found
+
     class TestWithoutDatabase:
         @pytest.fixture
         def database_url(self) -> str:
@@ -156,18 +170,15 @@ class TestLiveAndReady:
             assert metrics(http)["callytics_database_up", ()] == 0
 
 
-Sample = tuple[str, tuple[tuple[str, str], ...]]
-
-
 def metrics(http: httpx2.Client) -> dict[Sample, float]:
     response = http.get("/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain")
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(response.text)
-        for sample in family.samples
-    }
+    return samples(response.text)
+
+
+def complete(http: httpx2.Client) -> dict[Sample, float]:
+    return whole(lambda: http.get("/metrics").text)
 
 
 class TestMetrics:
@@ -188,7 +199,7 @@ class TestMetrics:
     def test_what_waits_is_shown_by_queue(self, client: ApiClient, context: ApiContext) -> None:
         client.submit()
         beat(context.sessions, Queue.AUDIO, age_s=3)
-        found = metrics(client.http)
+        found = complete(client.http)
         audio, slm = (("queue", "audio"),), (("queue", "slm"),)
         assert (found["queue_length", audio], found["queue_length", slm]) == (1, 0)
         assert found["callytics_queue_oldest_seconds", audio] > 0
@@ -200,7 +211,7 @@ class TestMetrics:
     @pytest.fixture
     def attempts(self, client: ApiClient, pipeline: Pipeline, context: ApiContext) -> None:
         """One call is done, one has failed, and their transactions are long through."""
-        metrics(client.http)
+        count_from(context.sessions)
         client.submit()
         pipeline.run()
         client.submit()
@@ -213,34 +224,89 @@ class TestMetrics:
                     finished_at=func.clock_timestamp() - text("interval '2 seconds'"),
                 )
             )
-
-    def test_attempts_since_the_process_started_are_counted_at_the_first_look(
-        self,
-        client: ApiClient,
-        pipeline: Pipeline,
-        context: ApiContext,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        client.submit()
-        pipeline.run()
-        with unit_of_work(context.sessions) as session:
-            ended = func.clock_timestamp() - text("interval '30 seconds'")
-            session.execute(update(StageAttempt).values(finished_at=ended))
-        monkeypatch.setattr("api.metrics.monotonic", lambda: monotonic() + 60)
-        found = metrics(client.http)
-        assert (
-            found["callytics_stage_seconds_count", (("stage", "diarize"), ("variant", "v1"))] == 1
-        )
+            of_audio = StageAttempt.stage == Stage.TRANSCRIBE
+            session.execute(update(StageAttempt).where(of_audio).values(audio_s=20))
 
     @pytest.mark.usefixtures("attempts")
     def test_attempts_are_counted_once(self, client: ApiClient) -> None:
         for _ in range(2):
-            found = metrics(client.http)
+            found = complete(client.http)
             stage = (("stage", "diarize"), ("variant", "v1"))
             assert found["callytics_stage_seconds_count", stage] == 1
             assert found["callytics_stage_seconds_sum", stage] == pytest.approx(2, abs=0.1)
             failure = (("code", "not_audio"), ("stage", "preprocess"), ("variant", "v1"))
             assert found["callytics_stage_failures_total", failure] == 1
+
+    @pytest.mark.usefixtures("attempts")
+    def test_another_process_shows_the_same(
+        self, client: ApiClient, context: ApiContext, redis_url: str
+    ) -> None:
+        first = complete(client.http)
+        with closing(Metrics(context.sessions, Broker(redis_url))) as other:
+            second = whole(lambda: other.render().decode())
+        counted = {sample for sample in first if sample[0].startswith("callytics_stage_")}
+        assert counted
+        assert {sample: first[sample] for sample in counted} == {
+            sample: second[sample] for sample in counted
+        }
+
+    @pytest.mark.usefixtures("attempts")
+    def test_an_attempt_tells_its_wait_and_its_speed(self, client: ApiClient) -> None:
+        found = complete(client.http)
+        stage = (("stage", "transcribe"), ("variant", "v1"))
+        assert found["callytics_stage_wait_seconds_count", stage] == 1
+        assert found["callytics_stage_audio_seconds_total", stage] == 20
+        assert found["callytics_stage_realtime_factor_count", stage] == 1
+        factor = found["callytics_stage_realtime_factor_sum", stage]
+        assert factor == pytest.approx(2 / 20, rel=0.1)
+
+    def test_rows_and_messages_are_compared(
+        self, client: ApiClient, context: ApiContext, redis_url: str
+    ) -> None:
+        for _ in range(3):
+            client.submit()
+        app = make_celery(context.settings)
+        for priority in (Priority.HIGH, Priority.NORMAL):
+            hint = Hint(
+                call_id=uuid4(), stages=(Stage.PREPROCESS,), priority=priority, duration_s=None
+            )
+            make_send(app)([hint])
+        app.close()
+        found = complete(client.http)
+        audio = (("queue", "audio"),)
+        assert found["callytics_broker_up", ()] == 1
+        assert found["callytics_broker_messages", audio] == 2
+        assert found["callytics_queue_difference", audio] == 1
+        assert found["callytics_broker_unacked", ()] == 0
+
+    def test_models_are_shown_as_workers_have_them(
+        self, client: ApiClient, context: ApiContext
+    ) -> None:
+        beat(context.sessions, Queue.STT, model={"status": "failed"}, state="failed")
+        beat(context.sessions, Queue.SENTIMENT)
+        found = complete(client.http)
+        for model, status in (("transcribe", "failed"), ("sentiment", "ready")):
+            for other in ("loading", "warming", "ready", "failed"):
+                labels = (("model", model), ("status", other))
+                assert found["callytics_models", labels] == (other == status)
+        labels = (("model", "sentiment"), ("worker", "sentiment@test"))
+        assert found["callytics_model_load_seconds", labels] == 1.5
+
+    def test_what_will_be_counted_is_there_at_nought(self, http: TestClient) -> None:
+        found = complete(http)
+        assert found["callytics_quick_summaries_late_total", ()] == 0
+        assert found["callytics_sweeps_total", ()] == 0
+        assert found["callytics_sweeper_actions_total", (("action", "hint_sent"),)] == 0
+        assert found["slm_response_time_bucket", (("le", "3.0"),)] == 0
+
+    def test_a_scrape_does_not_wait_for_a_database_that_hangs(
+        self, client: ApiClient, context: ApiContext
+    ) -> None:
+        with context.sessions() as hanging:
+            hanging.execute(text("LOCK TABLE stage_runs IN ACCESS EXCLUSIVE MODE"))
+            found = metrics(client.http)
+            assert found["callytics_database_up", ()] == 0
+        wait_until(lambda: metrics(client.http)["callytics_database_up", ()] == 1)
 
     def test_breakers_are_those_of_living_workers(
         self, client: ApiClient, context: ApiContext
@@ -250,7 +316,7 @@ class TestMetrics:
         beat_breakers(context.sessions, "slm-3", openai="closed", vllm="closed")
         beat_breakers(context.sessions, "slm-4", age_s=60, openai="open", vllm="open")
         beat(context.sessions, Queue.SENTIMENT)
-        found = metrics(client.http)
+        found = complete(client.http)
 
         def workers(provider: str, state: str) -> float:
             labels = (("provider", provider), ("state", state), ("task", "slm"))
@@ -269,7 +335,7 @@ class TestMetrics:
         for _ in range(3):
             rows.note(use(Outcome.OK, prompt_tokens=10, output_tokens=2, cost_usd=0.5))
         rows.note(use(Outcome.RATE_LIMITED))
-        found = metrics(client.http)
+        found = complete(client.http)
         who = (("provider", "openai"), ("task", "slm"))
 
         def labelled(**label: str) -> tuple[tuple[str, str], ...]:
@@ -286,6 +352,6 @@ class TestMetrics:
             session.execute(
                 update(ProviderUsage).values(hour=ProviderUsage.hour - text("interval '2 hours'"))
             )
-        later = metrics(client.http)
+        later = complete(client.http)
         assert later[requests, labelled(outcome="ok")] == 3
         assert ("callytics_provider_success_rate", who) not in later
