@@ -6,6 +6,8 @@ ARG PYTHON_IMAGE=python:3.11.16-slim-trixie
 FROM ${PYTHON_IMAGE} AS build
 # Empty: PyTorch as the index has it, which brings the CUDA 13 libraries that it was built for. cpu: without.
 ARG TORCH_BACKEND=
+# Not empty: what sends traces is in the images, too (docs/observability.md).
+ARG TRACING=
 WORKDIR /build
 # Read-only containers write no bytecode, so it is made here.
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON=/venv/bin/python \
@@ -15,20 +17,20 @@ RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" && uv venv --
 
 # The libraries. Code comes after them, so that a change of it installs none anew.
 FROM build AS base-libraries
-RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml
+RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml ${TRACING:+--extra otel}
 
 FROM build AS api-libraries
-RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra api
+RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra api ${TRACING:+--extra otel}
 
 FROM build AS audio-libraries
-RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra audio
+RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra audio ${TRACING:+--extra otel}
 
 FROM build AS diarize-libraries
 RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra diarize \
-    ${TORCH_BACKEND:+--torch-backend=${TORCH_BACKEND}}
+    ${TORCH_BACKEND:+--torch-backend=${TORCH_BACKEND}} ${TRACING:+--extra otel}
 
 FROM build AS stt-libraries
-RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra stt
+RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra stt ${TRACING:+--extra otel}
 # CTranslate2 opens libcublas.so.12 by its name when it first computes on a GPU, and its wheel brings none; it is
 # built with CUDA 12.8. It needs no cuDNN any more: convolutions are its own (OpenNMT/CTranslate2#1934).
 ARG CUBLAS=nvidia-cublas-cu12==12.8.4.1
@@ -36,10 +38,10 @@ RUN --mount=type=cache,target=/root/.cache/uv if [ "${TORCH_BACKEND}" != cpu ]; 
 
 FROM build AS text-libraries
 RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra text \
-    ${TORCH_BACKEND:+--torch-backend=${TORCH_BACKEND}}
+    ${TORCH_BACKEND:+--torch-backend=${TORCH_BACKEND}} ${TRACING:+--extra otel}
 
 FROM build AS llm-libraries
-RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra llm
+RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra llm ${TRACING:+--extra otel}
 
 FROM build AS flower-libraries
 RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra flower

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 DOCKERFILE = Path("Dockerfile").read_text("utf-8")
 
 _STAGE = re.compile(r"^FROM (?P<base>\S+) AS (?P<name>\S+)$", re.MULTILINE)
-_EXTRA = re.compile(r"--extra (\S+)")
+_EXTRA = re.compile(r"(?<!\+)--extra (\S+)")  # but for those that a build argument adds
 
 
 def stages() -> Mapping[str, str]:
