@@ -544,6 +544,17 @@ class CallbackSettings(_Block):
         return _split(value)
 
 
+class RetentionSettings(_Block):
+    """What is purged by itself (docs/retention.md). Quick summaries and diagnoses have times of their own."""
+
+    audio_days: float | None = Field(default=None, gt=0)
+    """Recordings are deleted so many days after they came in; None: kept until somebody deletes them."""
+
+    text_days: float | None = Field(default=None, gt=0)
+    """What was said, summaries and analyses are deleted so many days after they came in; with the later of
+    the two days the call's row goes too. None: kept."""
+
+
 class FlowerSettings(_Block):
     host: str = "127.0.0.1"
     """Address that Flower listens on."""
@@ -726,6 +737,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     diagnosis: DiagnosisSettings = Field(default_factory=DiagnosisSettings)
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
     client: ClientSettings = Field(default_factory=ClientSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)

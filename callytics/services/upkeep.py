@@ -19,11 +19,12 @@ from callytics.db.jobs import Jobs
 from callytics.db.providers import ProviderUsages
 from callytics.db.sentiment_requests import SentimentRequests
 from callytics.db.stage_runs import StageRuns
+from callytics.db.ticks import Ticks
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage, StageStatus
 from callytics.errors import WorkerLostError
 from callytics.ports import INCOMING, AudioStore
-from callytics.services import diagnosis_jobs, job, quick_summary, routes, shadow
+from callytics.services import diagnosis_jobs, job, purge, quick_summary, routes, shadow
 from callytics.services.endings import follow_up
 from callytics.services.job_work import JobHint
 from callytics.services.stage import AnyHint, close_attempt
@@ -60,6 +61,7 @@ def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequen
         hints += routes.hints_of(session, overdue)
         overdue_jobs = Jobs(session).overdue(settings.hint_after_s, SWEEP_LIMIT)
         hints += shadow.hints_of(session, overdue_jobs)
+        Ticks(session).note("sweep")
     if lapsed or lapsed_jobs or given_up or hints:
         log.info(
             "swept",
@@ -129,8 +131,10 @@ def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings)
         SentimentRequests(session).forget(UNCLAIMED_ANSWER)
         Diagnoses(session).forget(timedelta(hours=settings.diagnosis.keep_h))
         ProviderUsages(session).fold(timedelta(days=settings.llm.usage_keep_days))
+        Ticks(session).note("tidy")
     for prefix in prefixes:
         store.delete_prefix(prefix)
         with unit_of_work(sessions) as session:
             AudioPurges(session).remove(prefix)
     store.delete_older(INCOMING, ABANDONED_UPLOAD)
+    purge.retain(sessions, store, settings.retention)
