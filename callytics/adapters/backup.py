@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +19,9 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from callytics import __version__
-from callytics.adapters.audio_store import ObjectAudioStore
+from callytics.adapters.audio_store import READ_CHUNK_BYTES, ObjectAudioStore
 from callytics.db.schema_version import newest
-from callytics.errors import BackupError
+from callytics.errors import AudioMissingError, BackupError
 from callytics.ports import call_folder
 
 DUMP, AUDIO, NOTE = "database.dump", "audio", "backup.json"
@@ -92,7 +92,7 @@ def restore(folder: Path, engine: Engine, store: ObjectAudioStore | None, progra
     source = _local(folder)
     if store is not None and note.audio_files:
         for key in source.keys(""):
-            store.write(key, source.read(key))
+            _copy_file(source, store, key)
     _run(
         [
             program("pg_restore"),
@@ -150,10 +150,18 @@ def _copy(source: ObjectAudioStore, target: ObjectAudioStore, calls: Sequence[st
 
 
 def _copy_call(source: ObjectAudioStore, target: ObjectAudioStore, folder: str) -> int:
-    keys = source.keys(folder)
-    for key in keys:
-        target.write(key, source.read(key))
-    return len(keys)
+    copied = 0
+    for key in source.keys(folder):
+        with suppress(AudioMissingError):  # deleted since it was listed
+            _copy_file(source, target, key)
+            copied += 1
+    return copied
+
+
+def _copy_file(source: ObjectAudioStore, target: ObjectAudioStore, key: str) -> None:
+    """By way of a file: obstore cannot read from one store while it writes to another."""
+    with source.open_local(key) as path, path.open("rb") as file:
+        target.write(key, iter(lambda: file.read(READ_CHUNK_BYTES), b""))
 
 
 def _local(folder: Path) -> ObjectAudioStore:
@@ -162,7 +170,15 @@ def _local(folder: Path) -> ObjectAudioStore:
 
 def _address(url: URL) -> str:
     """For libpq, without the password: everybody may read a command line."""
-    return url.set(drivername="postgresql", password=None).render_as_string()
+    open_part = URL.create(
+        "postgresql",
+        username=url.username,
+        host=url.host,
+        port=url.port,
+        database=url.database,
+        query=url.query,
+    )
+    return open_part.render_as_string()
 
 
 def _run(command: Sequence[str], url: URL) -> None:
