@@ -124,10 +124,9 @@ class Calls:
         shadows = select(ShadowRun.id).where(ShadowRun.call_id == call_id)
         self._session.execute(delete(Job).where(Job.id.in_(shadows)))
         endings = select(CallEnding.id).where(CallEnding.call_id == call_id)
-        # A worker that has one in hand holds it and waits for the call: not the other way round.
-        self._session.execute(
-            delete(Job).where(Job.id.in_(endings), Job.status != StageStatus.RUNNING)
-        )
+        # One that has not ended finds the call gone; a worker that holds it may wait for the call's row.
+        ended = (StageStatus.DONE, StageStatus.FAILED, StageStatus.CANCELLED)
+        self._session.execute(delete(Job).where(Job.id.in_(endings), Job.status.in_(ended)))
         self._session.execute(delete(Call).where(Call.id == call_id))
         announce(self._session, call_id)
 

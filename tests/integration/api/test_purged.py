@@ -35,7 +35,11 @@ def test_without_its_text_there_is_no_transcript_and_no_way_back(
     assert call["metrics"]
     assert {stage["status"] for stage in call["stages"]} == {"done"}
     problem(client.get(f"{CALLS}/{call_id}/transcript"), 410, "call_purged")
-    problem(client.request("PATCH", f"{CALLS}/{call_id}/speakers", json={}), 410, "call_purged")
+    problem(
+        client.request("PATCH", f"{CALLS}/{call_id}/speakers", json={"swap": True}),
+        410,
+        "call_purged",
+    )
     again = client.post(f"{CALLS}/{call_id}/rerun", json={"from": "preprocess"})
     problem(again, 410, "call_purged")
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session, sessionmaker, undefer
 
 from callytics.adapters.audio_store import ObjectAudioStore
@@ -123,9 +123,7 @@ def test_by_age_nothing_is_left_of_what_was_said(
     assert columns_saying(engine, WORD) == set()
 
 
-IDEMPOTENCY_YEAR_OLD = IdempotencyKey.__table__.update().values(
-    created_at=IdempotencyKey.created_at - YEAR
-)
+IDEMPOTENCY_YEAR_OLD = update(IdempotencyKey).values(created_at=IdempotencyKey.created_at - YEAR)
 
 
 def test_what_is_younger_stays(sessions: Sessions, engine: Engine, store: ObjectAudioStore) -> None:
