@@ -295,8 +295,8 @@ def upkeep(ages_s: Mapping[str, float]) -> Iterator[Finding]:
         age_s = ages_s.get(name)
         if age_s is None:
             # The tidying comes every five minutes, so a young deployment has not had it.
-            grade = fail if name == "sweep" else warn
-            yield grade(what, "has not worked yet", mend)
+            young = warn(what, "has not worked yet", f"wait five minutes; else {mend}")
+            yield fail(what, "has not worked yet", mend) if name == "sweep" else young
         elif age_s > late_s:
             yield fail(what, f"worked last {age_s:.0f} s ago", mend)
         else:

@@ -55,7 +55,7 @@ def _set_version(context: ApiContext, version: str) -> None:
 def test_health_says_when_the_sweeper_worked_last(http: TestClient, context: ApiContext) -> None:
     assert http.get("/health").json()["data"]["upkeep"] == {}
     sweep(context.sessions, context.settings.pipeline)
-    assert 0 <= http.get("/health").json()["data"]["upkeep"]["sweep"] < 60
+    assert http.get("/health").json()["data"]["upkeep"]["sweep"] >= 0
 
 
 class TestHealth:

@@ -63,12 +63,14 @@ class Site:
 
         thread = Thread(target=work)
         thread.start()
-        wait_until(lambda: len(came) > 3)
-        yield
-        before = len(came)
-        wait_until(lambda: len(came) > before)
-        over.set()
-        thread.join()
+        try:
+            wait_until(lambda: len(came) > 3)
+            yield
+            before = len(came)
+            wait_until(lambda: len(came) > before)
+        finally:
+            over.set()
+            thread.join()
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_a_worker_that_starts_before_the_upgrade_waits_for_it(
             wait_until(lambda: heartbeats(old) == ["ready"])
         finally:
             worker.send_signal(signal.SIGTERM)
-            worker.wait(30)
+            worker.wait(60)
 
 
 def heartbeats(engine: Engine) -> list[str]:
