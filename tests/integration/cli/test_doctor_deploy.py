@@ -20,6 +20,7 @@ from callytics.domain.stages import Queue
 from callytics.settings import Settings
 from tests.integration.cli.conftest import Run
 from tests.support.api import serving
+from tests.support.calls import insert_call
 from tests.support.certificates import self_signed
 from tests.support.deliveries import Deliverer, FakeCallbackClient, answer
 from tests.support.workers import beat, beat_lane
@@ -97,6 +98,17 @@ def test_silent_workers_and_dead_letters_are_warnings(
     assert "stt.v2@test" in found["metrics"][1]
     assert found["dead letters"][0] == "warn"
     assert found["callbacks"] == ("warn", "1 were given up")
+
+
+def test_what_waits_without_a_message_is_seen(
+    run: Run, call: Run, healthy: None, sessions: Sessions
+) -> None:
+    insert_call(sessions)
+    with unit_of_work(sessions) as session:
+        session.execute(text("UPDATE stage_runs SET queued_at = now() - interval '1 hour'"))
+    code, found = look(run)
+    assert (code, found["queue audio"][0]) == (0, "warn")
+    assert found["broker"] == ("warn", "audio: 1 wait, 0 messages")
 
 
 def test_a_wrong_secret_is_seen(run: Run, call: Run, healthy: None) -> None:
