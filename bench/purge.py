@@ -16,7 +16,7 @@ from callytics.domain.retention import Scope
 from callytics.embedded.postgres import Postgres
 from callytics.embedded.process import free_port, running
 from callytics.ports import call_folder
-from callytics.services import purge
+from callytics.services import purge, purge_plans
 from tests.support.kept import keep
 
 AGE, LIMIT = timedelta(days=100), timedelta(days=90)
@@ -36,7 +36,7 @@ def measure(directory: Path, calls: int) -> None:
                 store.write(f"{call_folder(call_id)}/{name}", [bytes(FILE_BYTES)])
         for scope in (Scope.AUDIO, Scope.TEXT, Scope.ALL):
             with unit_of_work(sessions) as session:
-                plan = purge.by_age(session, scope, LIMIT)
+                plan = purge_plans.by_age(session, scope, LIMIT)
             began = monotonic()
             taken = sum(purge.run(sessions, store, plan, actor="bench").values())
             seconds = monotonic() - began

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from callytics.cli.deploy_checks import Finding, ok, warn
+from callytics.cli.deploy_findings import Finding, ok, warn
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

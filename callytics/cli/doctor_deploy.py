@@ -11,7 +11,8 @@ from callytics.cli import deploy_rows, local
 from callytics.cli.api import check_address
 from callytics.cli.console import colored, print_json, print_table
 from callytics.cli.credentials import signer
-from callytics.cli.deploy_checks import Deployment, Finding, Grade
+from callytics.cli.deploy_checks import Deployment
+from callytics.cli.deploy_findings import Finding, Grade
 from callytics.cli.problems import CommandError, ExitCode
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from callytics.domain.retention import Scope
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from callytics.services.purge import Plan
+    from callytics.services.purge_plans import Plan
 
 NAMED = 1000
 """Calls that are left alone and named, at most."""
@@ -108,12 +108,12 @@ def _plan(
     client: str | None,
     scope: Scope,
 ) -> "Plan":
-    from callytics.services import purge as purges
+    from callytics.services import purge_plans
 
     if older_than is not None:
-        return purges.by_age(session, scope, older_than)
+        return purge_plans.by_age(session, scope, older_than)
     owner = local.client_id(session, client)
-    return purges.by_consultation(scope, consultation_id or "", owner)
+    return purge_plans.by_consultation(scope, consultation_id or "", owner)
 
 
 def _actor() -> str:

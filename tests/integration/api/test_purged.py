@@ -7,7 +7,7 @@ import pytest
 from api.context import ApiContext
 from callytics.db.engine import unit_of_work
 from callytics.domain.retention import Scope
-from callytics.services import purge
+from callytics.services import purge, purge_plans
 from tests.support.api import CALLS, ApiClient, problem
 from tests.support.pipeline import Pipeline
 
@@ -21,7 +21,7 @@ def call_id(client: ApiClient, pipeline: Pipeline) -> str:
 
 def purged(context: ApiContext, scope: Scope) -> None:
     with unit_of_work(context.sessions) as session:
-        plan = purge.by_age(session, scope, timedelta())
+        plan = purge_plans.by_age(session, scope, timedelta())
     assert purge.run(context.sessions, context.store, plan, actor="test")["calls"] == 1
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.context import make_context
-from callytics.cli import deploy_checks
-from callytics.cli.deploy_checks import Grade
+from callytics.cli import deploy_findings
+from callytics.cli.deploy_findings import Grade
 from callytics.db.engine import unit_of_work
 from callytics.db.ticks import Ticks
 from callytics.domain.stages import Queue
@@ -183,14 +183,14 @@ class TestCertificate:
             thread.join()
 
     def test_one_that_nobody_trusts(self, tls_port: int) -> None:
-        found = deploy_checks.certificate(f"https://localhost:{tls_port}")
+        found = deploy_findings.certificate(f"https://localhost:{tls_port}")
         assert (found.grade, "not good" in found.detail) == (Grade.FAIL, True)
 
     def test_one_that_ends_soon(
         self, tls_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "localhost.pem"))
-        found = deploy_checks.certificate(f"https://localhost:{tls_port}")
+        found = deploy_findings.certificate(f"https://localhost:{tls_port}")
         assert found.grade is Grade.FAIL
         assert found.detail in {
             "the certificate is good for 1 days",
@@ -198,5 +198,5 @@ class TestCertificate:
         }
 
     def test_no_encryption_is_fine_at_home_alone(self) -> None:
-        assert deploy_checks.certificate("http://127.0.0.1:8000").grade is Grade.OK
-        assert deploy_checks.certificate("http://api.example").grade is Grade.FAIL
+        assert deploy_findings.certificate("http://127.0.0.1:8000").grade is Grade.OK
+        assert deploy_findings.certificate("http://api.example").grade is Grade.FAIL

@@ -29,7 +29,7 @@ from callytics.domain.retention import Scope
 from callytics.domain.stages import Stage, StageStatus
 from callytics.errors import CallPurgedError, ConsultationPurgedError
 from callytics.ports import Message, call_folder
-from callytics.services import calls, purge
+from callytics.services import calls, purge, purge_plans
 from callytics.services.batches import settle
 from callytics.services.upkeep import tidy
 from callytics.settings import RetentionSettings, Settings
@@ -79,14 +79,14 @@ def by_age(
     sessions: Sessions, store: ObjectAudioStore, scope: Scope = Scope.ALL, days: float = 90
 ) -> dict[str, int]:
     with unit_of_work(sessions) as session:
-        plan = purge.by_age(session, scope, timedelta(days=days))
+        plan = purge_plans.by_age(session, scope, timedelta(days=days))
     return dict(purge.run(sessions, store, plan, actor="test"))
 
 
 def by_name(
     sessions: Sessions, store: ObjectAudioStore, scope: Scope = Scope.ALL, name: str = WORD
 ) -> dict[str, int]:
-    return dict(purge.run(sessions, store, purge.by_consultation(scope, name), actor="test"))
+    return dict(purge.run(sessions, store, purge_plans.by_consultation(scope, name), actor="test"))
 
 
 def one(sessions: Sessions, table: type[T], row_id: object) -> T:
@@ -138,7 +138,7 @@ def test_what_has_not_ended_stays_and_is_named(
 ) -> None:
     call_id = keep(sessions, WORD, age=YEAR, status=StageStatus.RUNNING)
     with unit_of_work(sessions) as session:
-        plan = purge.by_age(session, Scope.ALL, timedelta(days=90))
+        plan = purge_plans.by_age(session, Scope.ALL, timedelta(days=90))
         assert purge.busy(session, plan, 10) == [call_id]
         assert purge.count(session, plan) == {"conversations": 1, "batch_files": 1}
     by_age(sessions, store)
@@ -214,7 +214,7 @@ def test_other_consultations_of_the_batch_and_the_file_stay_as_they_are(
 def test_a_clients_own_consultation_alone(sessions: Sessions, store: ObjectAudioStore) -> None:
     mine, theirs = keep(sessions, WORD), keep(sessions, WORD)
     owner = one(sessions, Call, mine).client_id
-    plan = purge.by_consultation(Scope.ALL, WORD, owner)
+    plan = purge_plans.by_consultation(Scope.ALL, WORD, owner)
     assert purge.run(sessions, store, plan, actor="test")["calls"] == 1
     with unit_of_work(sessions) as session:
         assert session.scalars(select(Call.id)).all() == [theirs]
@@ -372,7 +372,7 @@ class TestRetention:
         for n in range(3):
             keep(sessions, f"{WORD}-{n}", age=YEAR)
         with unit_of_work(sessions) as session:
-            plan = purge.by_age(session, Scope.AUDIO, timedelta(days=1))
+            plan = purge_plans.by_age(session, Scope.AUDIO, timedelta(days=1))
         assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 2}
         assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 1}
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from callytics import __version__
-from callytics.cli.deploy_checks import Grade, clock, is_near, queues, schema, version
+from callytics.cli.deploy_findings import Grade, clock, is_near, queues, schema, version
 
 NOW_S = 1_800_000_000
 
