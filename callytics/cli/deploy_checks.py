@@ -44,6 +44,9 @@ class Deployment:
             mend = "start `callytics api`, or correct --api-url, the proxy or the firewall"
             yield fail("API", "does not answer" if live is None else _status(live), mend)
             return
+        if not _is_ours(live):
+            yield fail("API", "what answers is no Callytics server", "correct --api-url")
+            return
         yield ok("API", f"answers at {self.url}")
         yield deploy_findings.clock(live, time.time())
         yield self._ready()
@@ -150,6 +153,13 @@ class Deployment:
             mend = "set CALLYTICS_FLOWER__BASIC_AUTH, and keep Flower off public addresses"
             return fail("Flower", "shows its pages without a password", mend)
         return ok("Flower", f"asks who is there ({answer.status_code})")
+
+
+def _is_ours(answer: httpx.Response) -> bool:
+    try:
+        return bool(answer.json()["status"] == "alive")
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def _status(answer: httpx.Response) -> str:

@@ -3,6 +3,7 @@
 import json
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -147,11 +148,11 @@ def test_an_api_that_lets_pages_of_any_origin_in(
     assert (code, found["CORS"][0]) == (1, "fail")
 
 
-@pytest.mark.parametrize(("status", "grade"), [(200, "fail"), (401, "ok")])
-def test_flower_must_ask_who_is_there(
-    run: Run, call: Run, healthy: None, status: int, grade: str
-) -> None:
-    class Flower(BaseHTTPRequestHandler):
+@contextmanager
+def stranger(status: int) -> Iterator[str]:
+    """The address of a server that answers everything with `status` and not a word."""
+
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
@@ -159,11 +160,29 @@ def test_flower_must_ask_who_is_there(
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Flower) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        _, found = look(run, "--flower-url", f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("status", "grade"), [(200, "fail"), (401, "ok")])
+def test_flower_must_ask_who_is_there(
+    run: Run, call: Run, healthy: None, status: int, grade: str
+) -> None:
+    with stranger(status) as url:
+        _, found = look(run, "--flower-url", url)
     assert found["Flower"][0] == grade
+
+
+def test_what_answers_may_be_something_else(run: Run) -> None:
+    with stranger(200) as url:
+        code, found = look(run, "--api-url", url)
+    assert (code, found["API"]) == (1, ("fail", "what answers is no Callytics server"))
 
 
 class TestCertificate:
