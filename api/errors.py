@@ -42,6 +42,7 @@ STATUS: Mapping[type[errors.CallyticsError], int] = {
     errors.CallFinishedError: HTTPStatus.CONFLICT,
     errors.CallRunningError: HTTPStatus.CONFLICT,
     errors.CallCancelledError: HTTPStatus.CONFLICT,
+    errors.CallPurgedError: HTTPStatus.GONE,
     errors.StageNotInCallError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ConsultationWaitingError: HTTPStatus.CONFLICT,

@@ -151,6 +151,18 @@ class CallRunningError(CallyticsError):
     code = "call_running"
 
 
+class CallPurgedError(CallyticsError):
+    """What this takes of the call was purged; send the recording again as a new call."""
+
+    code = "call_purged"
+
+
+class ConsultationPurgedError(CallyticsError):
+    """What was said in the consultation was purged before or after its analysis."""
+
+    code = "consultation_purged"
+
+
 class CallCancelledError(CallyticsError):
     """The call was cancelled before its analysis was done."""
 
@@ -578,3 +590,9 @@ class ConversationEmptyError(CallyticsError):
     """Nobody says anything in this conversation."""
 
     code = "conversation_empty"
+
+
+class BackupError(CallyticsError):
+    """The backup could not be made or restored."""
+
+    code = "backup_failed"

@@ -562,6 +562,17 @@ class TracingSettings(_Block):
     """Share of the traces begun here that are sent; a caller's own is sent if the caller's is."""
 
 
+class RetentionSettings(_Block):
+    """What is purged by itself (docs/retention.md). Quick summaries and diagnoses have times of their own."""
+
+    audio_days: float | None = Field(default=None, gt=0)
+    """Recordings are deleted so many days after they came in; None: kept until somebody deletes them."""
+
+    text_days: float | None = Field(default=None, gt=0)
+    """What was said, summaries and analyses are deleted so many days after they came in; with the later of
+    the two days the call's row goes too. None: kept."""
+
+
 class FlowerSettings(_Block):
     host: str = "127.0.0.1"
     """Address that Flower listens on."""
@@ -744,6 +755,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     diagnosis: DiagnosisSettings = Field(default_factory=DiagnosisSettings)
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     flower: FlowerSettings = Field(default_factory=FlowerSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
     client: ClientSettings = Field(default_factory=ClientSettings)

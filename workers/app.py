@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics import tracing
+from callytics.db import schema_version
 from callytics.db.engine import make_engine, make_sessions, unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.domain.routes import Lane
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 LIGHT = frozenset({Queue.CONTROL, Queue.SLM, Queue.MLM, Queue.CALLBACK, Queue.DIAGNOSIS})
 """Queues whose work is waiting for a server: threads of the main process serve them."""
 
+SCHEMA_EVERY_S = 2.0
+"""How often a worker that is newer than the tables looks whether they were upgraded."""
+
 
 def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int:
     """Serve `lanes` until told to stop; the exit status.
@@ -44,6 +48,7 @@ def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int
     settings = get_settings().serving(lanes)
     configure(settings)
     tracing.configure(settings.tracing, "worker")
+    wait_for_schema(settings)
     queues, names = [lane.queue for lane in lanes], [str(lane) for lane in lanes]
     os.environ[QUEUES_VARIABLE] = ",".join(names)
     app = make_celery(settings)
@@ -70,6 +75,29 @@ def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int
         serving.stop()
     tracing.close()
     return int(worker.exitcode or 0)
+
+
+def wait_for_schema(settings: Settings) -> None:
+    """Return once the database is at this program's version or a newer one: an upgrade that starts workers
+    before `callytics db upgrade` has run waits for it. One that is away is waited for elsewhere.
+    """
+    engine = make_engine(settings, application="callytics-worker")
+    sessions = make_sessions(engine)
+    try:
+        while (lack := _lack(sessions)) is not None:
+            log.warning("waiting_for_schema", detail=lack)
+            sleep(SCHEMA_EVERY_S)
+    finally:
+        engine.dispose()
+
+
+def _lack(sessions: sessionmaker[Session]) -> str | None:
+    try:
+        with unit_of_work(sessions) as session:
+            return schema_version.lack(session)
+    except SQLAlchemyError as error:
+        log.warning("schema_not_seen", error=type(error).__name__)
+        return None
 
 
 def _recycle_after(queues: Sequence[Queue], settings: Settings) -> int | None:

@@ -23,6 +23,7 @@ from callytics.db.models import Call
 from callytics.errors import (
     CallFinishedError,
     CallNotFoundError,
+    CallPurgedError,
     CallRunningError,
     InvalidRequestError,
     StageNotInCallError,
@@ -160,7 +161,11 @@ def _state(call: Call) -> dict[str, Schema]:
     responses={
         200: openapi.transcripts(),
         **openapi.problems(
-            *AUTH_ERRORS, CallNotFoundError, TranscriptNotReadyError, InvalidRequestError
+            *AUTH_ERRORS,
+            CallNotFoundError,
+            TranscriptNotReadyError,
+            CallPurgedError,
+            InvalidRequestError,
         ),
     },
 )
@@ -208,6 +213,7 @@ def cancel(context: Context, client_id: Writer, call_id: CallId) -> Response:
             UnknownStageError,
             CallNotFoundError,
             CallRunningError,
+            CallPurgedError,
             StageNotInCallError,
         ),
     },
@@ -234,6 +240,7 @@ def rerun(
             *JSON_ERRORS,
             CallNotFoundError,
             CallRunningError,
+            CallPurgedError,
             TranscriptNotReadyError,
         ),
     },

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from anyio import to_thread
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import openapi
 from api.deps import Context
 from api.schemas.health import Health, Live, Ready
+from callytics.db import schema_version
 from callytics.db.engine import unit_of_work
+from callytics.db.ticks import Ticks
 from callytics.errors import UnavailableError
 from callytics.services.health import readiness
 
@@ -29,7 +30,11 @@ def health(context: Context) -> Health:
     The answer is 200 as long as the state is known: look at `ready_for_fast_analysis`.
     """
     with unit_of_work(context.sessions) as session:
-        return Health.of(readiness(session))
+        return Health.of(
+            readiness(session),
+            schema=schema_version.found(session),
+            ticks=Ticks(session).ages(),
+        )
 
 
 @router.get("/health/live", summary="Whether this process answers")
@@ -43,17 +48,21 @@ def live() -> Live:
     responses=openapi.problems(UnavailableError),
 )
 def ready(context: Context) -> Ready:
-    """503 unless PostgreSQL and Redis answer. Whether models are loaded is the business of `/health`."""
-    away = []
+    """503 unless PostgreSQL and Redis answer, and the tables are those of this version or newer. Whether
+    models are loaded is the business of `/health`.
+    """
+    away, lack = [], None
     try:
         with unit_of_work(context.sessions) as session:
-            session.execute(text("SELECT 1"))
+            lack = schema_version.lack(session)
     except SQLAlchemyError:
         away.append("database")
     if not context.limiter.answers():
         away.append("redis")
     if away:
         raise UnavailableError(f"Not answering: {', '.join(away)}.", retry_after_s=2)
+    if lack:
+        raise UnavailableError(lack, retry_after_s=2)
     return Ready()
 
 

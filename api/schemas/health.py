@@ -1,8 +1,11 @@
 """What `/health` and its relatives answer."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 
+from callytics import __version__
+from callytics.db.schema_version import newest
 from callytics.domain.stages import Stage
 from callytics.services.health import Readiness
 from callytics.services.schema import Schema
@@ -47,18 +50,36 @@ class HealthData(Schema):
     queues: dict[str, QueueState]
     """By name; `stt.v2` is the part of `stt` that a variant of its model works on."""
 
+    upkeep: dict[str, float]
+    """Seconds since the sweeper and its like last worked; beat starts them."""
+
+
+class SchemaHealth(Schema):
+    found: str | None
+    """The migration that the database stands at."""
+
+    needed: str
+    """The one that this process was made for; the database may be newer."""
+
 
 class Health(Schema):
     status: Literal["healthy", "degraded"]
+
+    version: str
+    """Of this process."""
+
+    database: SchemaHealth
     data: HealthData
 
     @classmethod
-    def of(cls, found: Readiness) -> Self:
+    def of(cls, found: Readiness, *, schema: str | None, ticks: Mapping[str, float]) -> Self:
         models = {
             stage: ModelHealth.model_validate({**state}) for stage, state in found.models.items()
         }
         return cls(
             status="healthy" if found.ready else "degraded",
+            version=__version__,
+            database=SchemaHealth(found=schema, needed=newest()),
             data=HealthData(
                 ready_for_fast_analysis=found.ready,
                 fast_analyzer=models,
@@ -67,6 +88,7 @@ class Health(Schema):
                     lane: QueueState.model_validate(state, from_attributes=True)
                     for lane, state in found.queues.items()
                 },
+                upkeep={name: round(age_s, 1) for name, age_s in ticks.items()},
             ),
         )
 

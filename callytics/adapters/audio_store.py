@@ -53,6 +53,11 @@ class ObjectAudioStore:
             raise AudioMissingError from error
         return (bytes(chunk) for chunk in stream)
 
+    def keys(self, prefix: str) -> list[str]:
+        """What is stored below `prefix`."""
+        found = obstore.list(self._store, prefix=prefix or None)
+        return [entry["path"] for batch in found for entry in batch]
+
     @contextmanager
     def open_local(self, key: str) -> Iterator[Path]:
         if self._directory:

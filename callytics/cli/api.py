@@ -160,12 +160,16 @@ class Api:
         )
 
 
+def check_address(url: str) -> str:
+    if not _ADDRESS.match(url):
+        raise CommandError(f"{url} is no address: it begins with http://", ExitCode.USAGE)
+    return url
+
+
 @contextmanager
 def connect(url: str | None, client: str | None) -> Iterator[Api]:
     """The API at `url` as `client`; None: those of the running stack or of the environment."""
-    address = url or local.settings().api.url
-    if not _ADDRESS.match(address):
-        raise CommandError(f"{address} is no address: it begins with http://", ExitCode.USAGE)
+    address = check_address(url or local.settings().api.url)
     with signer(client) as make_key, Api(address, make_key) as api:
         yield api
 

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from callytics.cli import (
     api_keys,
+    backup,
     batches,
     calls,
     clients,
@@ -22,6 +23,7 @@ from callytics.cli import (
     models,
     processes,
     providers,
+    purge,
     queues,
     receiver,
     sentiment,
@@ -91,6 +93,7 @@ for command, panel in (
     (processes.flower, PROCESSES),
     (health.health, PROCESSES),
     (doctor.doctor, CARE),
+    (purge.purge, CARE),
 ):
     # Typer would show the docstring's line ends as they are.
     text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.__doc__ or ""))
@@ -110,6 +113,7 @@ for name, group, panel, text in (
     ("clients", clients.app, CARE, "Who may call the API."),
     ("api-keys", api_keys.app, CARE, "Keys for the text services, for clients that cannot sign."),
     ("db", db.app, CARE, "The database's version."),
+    ("backup", backup.app, CARE, "Rows and recordings into a folder, and back."),
     (
         "models",
         models.app,

@@ -73,6 +73,18 @@ def _print_secret(name: str, secret: str, *, as_json: bool) -> None:
 
 
 @app.command()
+def reencrypt() -> None:
+    """Encrypt every secret with the first key of CALLYTICS_SECRET_KEY, so that the others may go."""
+    from callytics.db.engine import unit_of_work
+    from callytics.services import keys
+
+    cipher = keys.make_cipher(local.settings())
+    with local.sessions() as sessions, unit_of_work(sessions) as session:
+        number = keys.encrypt_anew(session, cipher)
+    say(f"{number} secrets are encrypted with the first key.")
+
+
+@app.command()
 def disable(name: Name) -> None:
     """Refuse a client's keys from now on; its calls stay."""
     from callytics.db.engine import unit_of_work

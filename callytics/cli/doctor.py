@@ -16,7 +16,7 @@ import typer
 
 from callytics.cli import local
 from callytics.cli.console import colored, print_json, print_table
-from callytics.cli.options import Json
+from callytics.cli.options import ApiUrl, AsClient, Json
 from callytics.cli.problems import ExitCode
 
 if TYPE_CHECKING:
@@ -51,9 +51,28 @@ def doctor(
         ),
     ] = None,
     *,
+    deploy: Annotated[
+        bool,
+        typer.Option("--deploy", help="Instead: check a live deployment from the outside."),
+    ] = False,
+    url: ApiUrl = None,
+    client: AsClient = None,
+    flower_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="With --deploy: where Flower is. (default: the stack's)"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check this machine; exit 1 if something is missing."""
+    """Check this machine, or with --deploy a live deployment; exit 1 if something is missing or fails.
+
+    --deploy needs the API's address and, to sign, a client's secret; where the settings name the
+    database too, it looks at the rows as well.
+    """
+    if deploy:
+        from callytics.cli.doctor_deploy import report
+
+        report(url, client, flower_url, as_json=as_json)
+        return
     findings = list(examine(local.settings(), extras or ONE_MACHINE))
     if as_json:
         print_json([asdict(finding) for finding in findings])

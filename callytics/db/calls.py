@@ -11,9 +11,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.base import ExecutableOption
 
 from callytics.db.changes import CHANGES, announce
-from callytics.db.models import AnalysisItem, Call, CallTurn, Job, ShadowRun
+from callytics.db.models import AnalysisItem, Call, CallEnding, CallTurn, Job, ShadowRun
 from callytics.domain.job import FINISHED, JobStatus, Priority
-from callytics.domain.stages import Stage
+from callytics.domain.stages import Stage, StageStatus
 from callytics.errors import CallNotFoundError
 
 
@@ -120,9 +120,13 @@ class Calls:
         return {call.id: call for call in found}
 
     def delete(self, call_id: UUID) -> None:
-        """Delete the row and all that hangs on it, the jobs of its shadows too."""
+        """Delete the row and all that hangs on it, the jobs of its shadows and of its ends too."""
         shadows = select(ShadowRun.id).where(ShadowRun.call_id == call_id)
         self._session.execute(delete(Job).where(Job.id.in_(shadows)))
+        endings = select(CallEnding.id).where(CallEnding.call_id == call_id)
+        # One that has not ended finds the call gone; a worker that holds it may wait for the call's row.
+        ended = (StageStatus.DONE, StageStatus.FAILED, StageStatus.CANCELLED)
+        self._session.execute(delete(Job).where(Job.id.in_(endings), Job.status.in_(ended)))
         self._session.execute(delete(Call).where(Call.id == call_id))
         announce(self._session, call_id)
 

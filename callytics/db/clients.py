@@ -59,6 +59,12 @@ class Clients:
         client = rows[0].Client if rows else None
         return client, [row.ClientSecret for row in rows if row.ClientSecret]
 
+    def lock_secrets(self) -> Sequence[ClientSecret]:
+        """Every client's, locked one after the other by id."""
+        return self._session.scalars(
+            select(ClientSecret).order_by(ClientSecret.id).with_for_update()
+        ).all()
+
     def add_secret(self, client_id: UUID, ciphertext: bytes) -> None:
         self._session.add(
             ClientSecret(

@@ -7,7 +7,6 @@ database that stands at the newest one (`callytics up`); read what it wrote befo
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -15,10 +14,9 @@ from alembic.util import CommandError
 from sqlalchemy import Engine
 
 from callytics.db.engine import make_engine
+from callytics.db.schema_version import MIGRATIONS, newest
 from callytics.errors import ConfigurationError
 from callytics.settings import get_settings
-
-_MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -45,7 +43,7 @@ def check(engine: Engine) -> None:
 @contextmanager
 def _alembic(engine: Engine) -> Iterator[Config]:
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     with engine.connect() as connection:
         config.attributes["connection"] = connection
@@ -53,6 +51,6 @@ def _alembic(engine: Engine) -> Iterator[Config]:
 
 
 if __name__ == "__main__":
-    number = 1 + len(list(_MIGRATIONS.glob("versions/*.py")))
+    number = 1 + int(newest())
     with _alembic(make_engine(get_settings())) as alembic_config:
         command.revision(alembic_config, sys.argv[1], autogenerate=True, rev_id=f"{number:04}")

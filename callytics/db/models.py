@@ -187,6 +187,10 @@ class Call(Base):
     trace_parent: Mapped[str | None] = _trace_parent()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     completed_at: Mapped[datetime | None]
+    audio_purged_at: Mapped[datetime | None]
+    """Since when its audio is gone although the row stays."""
+    text_purged_at: Mapped[datetime | None]
+    """The same of what was said in it."""
 
     stage_runs: Mapped[list["StageRun"]] = relationship(
         back_populates="call", lazy="raise", passive_deletes=True
@@ -203,6 +207,18 @@ class Call(Base):
         Index("ix_calls_client_created", "client_id", text("created_at DESC"), text("id DESC")),
         Index("ix_calls_client_consultation", "client_id", "consultation_id"),
         Index("ix_calls_completed_at", "completed_at", postgresql_using="brin"),
+        # What retention looks through; what it has been at stays out.
+        Index(
+            "ix_calls_with_audio",
+            "created_at",
+            postgresql_where=text("audio_purged_at IS NULL"),
+        ),
+        Index(
+            "ix_calls_with_text",
+            "created_at",
+            postgresql_where=text("text_purged_at IS NULL"),
+        ),
+        Index("ix_calls_created_at", "created_at", "id"),
     )
 
 
@@ -871,6 +887,16 @@ class WorkerHeartbeat(Base):
     beat_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class Tick(Base):
+    """When the timetable's work was last done, whoever did it."""
+
+    __tablename__ = "ticks"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """sweep, close_batches or tidy"""
+    at: Mapped[datetime]
+
+
 class ProviderChoice(Base):
     """Who answers for a task, in order, where it is not whom the settings say."""
 
@@ -913,6 +939,27 @@ class IdempotencyKey(Base):
     )
     answer: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Purge(Base):
+    """That something was purged: by whom, when, and how much; never whose."""
+
+    __tablename__ = "purges"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    actor: Mapped[str] = mapped_column(String(128))
+    """`retention`, or the account and machine that the command was given at."""
+    reason: Mapped[str] = mapped_column(String(16))
+    """age or consultation"""
+    scope: Mapped[str] = mapped_column(String(16))
+    """audio, text or all"""
+    before: Mapped[datetime | None]
+    """By age: what is older was purged."""
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Kind of row -> how many, as of the last step that went through."""
+    started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    finished_at: Mapped[datetime | None]
+    """None: it goes on, or was cut short and is to be asked for again."""
 
 
 class AudioPurge(Base):

@@ -24,6 +24,7 @@ from callytics.db.engine import unit_of_work
 from callytics.db.idempotency import IdempotencyKeys
 from callytics.db.jobs import Jobs
 from callytics.db.models import AnalysisBatch, AnalysisItem, AnalysisRun, Call, Job
+from callytics.db.ticks import Ticks
 from callytics.domain.analysis import ANALYSIS_PROMPT_VERSION
 from callytics.domain.batching import BATCH_FINISHED, BatchStatus, batch_status
 from callytics.domain.delivery import Event
@@ -189,6 +190,7 @@ def close_due(sessions: sessionmaker[Session], settings: Settings) -> Sequence[J
             hints += _close(session, batch, settings.models.analyse)
     with unit_of_work(sessions) as session:
         left = Batches(session).unsettled(limit=MEASURED)
+        Ticks(session).note("close_batches")
     for batch_id in left:
         hints += settle(sessions, batch_id)
     return hints

@@ -238,6 +238,12 @@ class CallResult(Schema):
     analysis: AnalysisView | None
     """Where it was asked for (`analyse`), once the call is completed."""
 
+    audio_purged_at: datetime | None = None
+    """When its recording was deleted, where the rest was kept."""
+
+    text_purged_at: datetime | None = None
+    """When its turns, summary and metadata were deleted, where the rest was kept."""
+
     @classmethod
     def of(cls, call: Call, *, words: bool = False) -> Self:
         """From a call with its stages and results loaded.
@@ -263,6 +269,8 @@ class CallResult(Schema):
             priority=call.priority,
             metadata=call.details,
             analysis=AnalysisView.latest(call),
+            audio_purged_at=call.audio_purged_at,
+            text_purged_at=call.text_purged_at,
         )
 
 

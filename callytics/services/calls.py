@@ -20,6 +20,7 @@ from callytics.domain.stages import Stage, StageStatus, downstream
 from callytics.domain.transcript import Role
 from callytics.errors import (
     CallFinishedError,
+    CallPurgedError,
     CallRunningError,
     InvalidRequestError,
     StageNotInCallError,
@@ -30,6 +31,9 @@ from callytics.services import speakers
 from callytics.services.stage import AnyHint, advance
 
 log = structlog.get_logger(__name__)
+
+HEARING = frozenset({Stage.PREPROCESS, Stage.DIARIZE, Stage.TRANSCRIBE})
+"""The stages that read audio."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +72,8 @@ def rerun(session: Session, client_id: UUID, call_id: UUID, start: Stage) -> Seq
     statuses = runs.statuses(call.id)
     again = set(downstream(start, statuses))
     again.update(stage for stage, status in statuses.items() if status is not StageStatus.DONE)
+    if call.text_purged_at or (call.audio_purged_at and again & HEARING):
+        raise CallPurgedError
     runs.reset(call.id, again)
     return advance(session, call)
 
@@ -81,6 +87,8 @@ def correct_speakers(
     roles, is dropped and made again.
     """
     call = lock_finished(session, client_id, call_id)
+    if call.text_purged_at:
+        raise CallPurgedError
     found = {turn.speaker: turn.role for turn in Turns(session).of(call.id)}
     if not found:
         raise TranscriptNotReadyError

@@ -78,6 +78,24 @@ def rotate(session: Session, cipher: MultiFernet, *, name: str, overlap: timedel
     return _new_secret(clients, cipher, client)
 
 
+def encrypt_anew(session: Session, cipher: MultiFernet) -> int:
+    """Encrypt every secret with the first of the secret keys, so that the others may go; how many were.
+
+    Raises ConfigurationError, and changes nothing, where one was encrypted with a key that is not among them.
+    """
+    found = Clients(session).lock_secrets()
+    try:
+        for secret in found:
+            secret.ciphertext = cipher.rotate(secret.ciphertext)
+    except InvalidToken as error:
+        raise ConfigurationError(
+            "A secret was encrypted with a key that CALLYTICS_SECRET_KEY does not name: add it, or "
+            "rotate that client."
+        ) from error
+    session.flush()
+    return len(found)
+
+
 def disable(session: Session, *, name: str) -> None:
     """Refuse the client's keys from now on; its calls stay."""
     client = Clients(session).lock(name)

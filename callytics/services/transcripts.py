@@ -7,7 +7,7 @@ from callytics.db.models import Call, CallTurn
 from callytics.db.turns import turn_of
 from callytics.domain.formats import FORMATS
 from callytics.domain.stages import Stage, StageStatus
-from callytics.errors import TranscriptNotReadyError
+from callytics.errors import CallPurgedError, TranscriptNotReadyError
 
 
 class TranscriptFormat(StrEnum):
@@ -20,6 +20,8 @@ class TranscriptFormat(StrEnum):
 
 def require_transcript(call: Call) -> None:
     """A call without a turn has a transcript once its merge is done: nobody spoke."""
+    if call.text_purged_at is not None:
+        raise CallPurgedError
     merged = any(
         run.stage is Stage.MERGE and run.status is StageStatus.DONE for run in call.stage_runs
     )

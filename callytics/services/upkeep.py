@@ -28,11 +28,12 @@ from callytics.db.metric_sums import MetricSums
 from callytics.db.providers import ProviderUsages
 from callytics.db.sentiment_requests import SentimentRequests
 from callytics.db.stage_runs import StageRuns
+from callytics.db.ticks import Ticks
 from callytics.domain.jobs import JobKind
 from callytics.domain.stages import Stage, StageStatus
 from callytics.errors import WorkerLostError
 from callytics.ports import INCOMING, AudioStore
-from callytics.services import diagnosis_jobs, job, quick_summary, routes, shadow
+from callytics.services import diagnosis_jobs, job, purge, quick_summary, routes, shadow
 from callytics.services.endings import follow_up
 from callytics.services.job_work import JobHint
 from callytics.services.stage import AnyHint, Outcome, close_attempt
@@ -75,6 +76,7 @@ def sweep(sessions: sessionmaker[Session], settings: PipelineSettings) -> Sequen
         sums.count(SWEEPER_ACTIONS, GIVEN_UP, times=given_up)
         sums.count(SWEEPER_ACTIONS, MOVED, times=len(moved))
         sums.count(SWEEPER_ACTIONS, HINT_SENT, times=len(overdue) + len(overdue_jobs))
+        Ticks(session).note("sweep")
     if lapsed or lapsed_jobs or given_up or hints:
         log.info(
             "swept",
@@ -151,8 +153,10 @@ def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings)
         SentimentRequests(session).forget(UNCLAIMED_ANSWER)
         Diagnoses(session).forget(timedelta(hours=settings.diagnosis.keep_h))
         ProviderUsages(session).fold(timedelta(days=settings.llm.usage_keep_days))
+        Ticks(session).note("tidy")
     for prefix in prefixes:
         store.delete_prefix(prefix)
         with unit_of_work(sessions) as session:
             AudioPurges(session).remove(prefix)
     store.delete_older(INCOMING, ABANDONED_UPLOAD)
+    purge.retain(sessions, store, settings.retention)

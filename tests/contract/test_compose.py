@@ -236,7 +236,7 @@ def test_without_gpus_nothing_is_built_for_them() -> None:
         if {"diarize", "stt", "text"}.intersection(
             extras_of(service["build"]["target"]) if name in OWN else ()
         ):
-            assert service["build"]["args"] == {"TORCH_BACKEND": "cpu"}
+            assert service["build"]["args"]["TORCH_BACKEND"] == "cpu"
             assert service["image"].endswith("-cpu")
 
 

@@ -42,6 +42,7 @@ class TestShow:
             *("call_id", "consultation_id", "status", "duration_s", "language", "channels"),
             *("turns", "sentiment", "metrics", "communication", "summary", "stages"),
             *("created_at", "completed_at", "priority", "metadata", "analysis"),
+            *("audio_purged_at", "text_purged_at"),
         ]
         assert call["call_id"] == call_id
         assert call["consultation_id"] == "CL-1"

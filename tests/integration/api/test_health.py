@@ -24,6 +24,7 @@ from callytics.queueing.broker import Broker
 from callytics.queueing.dispatch import make_send
 from callytics.services.providers import ProviderRows
 from callytics.services.stage import Hint
+from callytics.services.upkeep import sweep
 from tests.support.api import CALLS, ApiClient, problem
 from tests.support.metrics import Sample, count_from, samples, whole
 from tests.support.pipeline import Pipeline
@@ -38,6 +39,31 @@ def ready(http: TestClient) -> bool:
     found = bool(response.json()["data"]["ready_for_fast_analysis"])
     assert response.json()["status"] == ("healthy" if found else "degraded")
     return found
+
+
+def test_tables_that_are_older_than_the_process_keep_requests_away(
+    http: TestClient, context: ApiContext
+) -> None:
+    right = http.get("/health").json()["database"]
+    assert right["found"] == right["needed"]
+    assert http.get("/health/ready").status_code == 200
+    try:
+        _set_version(context, "0001")
+        found = problem(http.get("/health/ready"), 503, "unavailable")
+        assert "callytics db upgrade" in found["detail"]
+    finally:
+        _set_version(context, right["found"])
+
+
+def _set_version(context: ApiContext, version: str) -> None:
+    with unit_of_work(context.sessions) as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": version})
+
+
+def test_health_says_when_the_sweeper_worked_last(http: TestClient, context: ApiContext) -> None:
+    assert http.get("/health").json()["data"]["upkeep"] == {}
+    sweep(context.sessions, context.settings.pipeline)
+    assert http.get("/health").json()["data"]["upkeep"]["sweep"] >= 0
 
 
 class TestHealth:

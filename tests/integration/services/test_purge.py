@@ -1,0 +1,387 @@
+"""Whatever is kept of a conversation is found and taken, by age and by name, cut short or not."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session, sessionmaker, undefer
+
+from callytics.adapters.audio_store import ObjectAudioStore
+from callytics.db.engine import unit_of_work
+from callytics.db.models import (
+    AudioPurge,
+    BatchFile,
+    Call,
+    Delivery,
+    IdempotencyKey,
+    Job,
+    Purge,
+    StageRun,
+)
+from callytics.db.personal import PERSONAL
+from callytics.domain.job import JobStatus
+from callytics.domain.retention import Scope
+from callytics.domain.stages import Stage, StageStatus
+from callytics.errors import CallPurgedError, ConsultationPurgedError
+from callytics.ports import Message, call_folder
+from callytics.services import calls, purge, purge_plans
+from callytics.services.batches import settle
+from callytics.services.upkeep import tidy
+from callytics.settings import RetentionSettings, Settings
+from tests.support.batches import BatchDesk, insert_client
+from tests.support.chat import usual
+from tests.support.kept import OTHER, columns_saying, keep
+
+Sessions = sessionmaker[Session]
+T = TypeVar("T")
+
+WORD = "CL-4711"
+YEAR = timedelta(days=365)
+EVERYTHING = {(table, column) for table, columns in PERSONAL.items() for column in columns}
+FLEETING = {
+    ("idempotency_keys", "key"),
+    ("idempotency_keys", "answer"),
+    ("sentiment_requests", "texts"),
+    ("sentiment_requests", "judgements"),
+}
+"""Gone by themselves, after a day and a minute."""
+NOT_LINKED = {
+    ("analysis_batches", "metadata"),
+    ("batch_files", "filename"),
+    ("diagnoses", "text"),
+    ("diagnoses", "image"),
+    ("diagnoses", "result"),
+    ("sentiment_requests", "texts"),
+    ("sentiment_requests", "judgements"),
+}
+"""Rows that name no consultation."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectAudioStore:
+    return ObjectAudioStore((tmp_path / "audio").as_uri())
+
+
+def heard(store: ObjectAudioStore, call_id: UUID) -> bool:
+    return bool(store.keys(call_folder(call_id)))
+
+
+def record(store: ObjectAudioStore, call_id: UUID) -> None:
+    store.write(f"{call_folder(call_id)}/original", [b"RIFF"])
+
+
+def by_age(
+    sessions: Sessions, store: ObjectAudioStore, scope: Scope = Scope.ALL, days: float = 90
+) -> dict[str, int]:
+    with unit_of_work(sessions) as session:
+        plan = purge_plans.by_age(session, scope, timedelta(days=days))
+    return dict(purge.run(sessions, store, plan, actor="test"))
+
+
+def by_name(
+    sessions: Sessions, store: ObjectAudioStore, scope: Scope = Scope.ALL, name: str = WORD
+) -> dict[str, int]:
+    return dict(purge.run(sessions, store, purge_plans.by_consultation(scope, name), actor="test"))
+
+
+def one(sessions: Sessions, table: type[T], row_id: object) -> T:
+    with unit_of_work(sessions) as session:
+        return session.get_one(table, row_id)
+
+
+def test_the_sample_says_something_in_every_personal_column(
+    sessions: Sessions, engine: Engine
+) -> None:
+    keep(sessions, WORD)
+    assert columns_saying(engine, WORD) == EVERYTHING
+
+
+def test_by_age_nothing_is_left_of_what_was_said(
+    sessions: Sessions, engine: Engine, store: ObjectAudioStore, settings: Settings
+) -> None:
+    call_id = keep(sessions, WORD, age=YEAR)
+    record(store, call_id)
+    assert by_age(sessions, store) == {
+        "calls": 1,
+        "batches": 1,
+        "quick_summaries": 1,
+        "diagnoses": 1,
+        "conversations": 1,
+        "batch_files": 1,
+    }
+    assert columns_saying(engine, WORD) == FLEETING
+    assert not heard(store, call_id)
+    with unit_of_work(sessions) as session:
+        assert session.scalars(select(Job)).all() == []
+        session.execute(IDEMPOTENCY_YEAR_OLD)
+    tidy(sessions, store, settings)
+    assert columns_saying(engine, WORD) == set()
+
+
+IDEMPOTENCY_YEAR_OLD = update(IdempotencyKey).values(created_at=IdempotencyKey.created_at - YEAR)
+
+
+def test_what_is_younger_stays(sessions: Sessions, engine: Engine, store: ObjectAudioStore) -> None:
+    record(store, call_id := keep(sessions, WORD, age=timedelta(days=80)))
+    assert by_age(sessions, store) == {}
+    assert columns_saying(engine, WORD) == EVERYTHING
+    assert heard(store, call_id)
+
+
+def test_what_has_not_ended_stays_and_is_named(
+    sessions: Sessions, store: ObjectAudioStore, engine: Engine
+) -> None:
+    call_id = keep(sessions, WORD, age=YEAR, status=StageStatus.RUNNING)
+    with unit_of_work(sessions) as session:
+        plan = purge_plans.by_age(session, Scope.ALL, timedelta(days=90))
+        assert purge.busy(session, plan, 10) == [call_id]
+        assert purge.count(session, plan) == {"conversations": 1, "batch_files": 1}
+    by_age(sessions, store)
+    left = {table for table, _ in columns_saying(engine, WORD)}
+    assert {"calls", "turns", "deliveries", "analysis_items", "quick_summaries"} <= left
+
+
+def test_an_ended_call_whose_callback_still_waits_is_left_alone(
+    sessions: Sessions, store: ObjectAudioStore
+) -> None:
+    call_id = keep(sessions, WORD, age=YEAR)
+    with unit_of_work(sessions) as session:
+        told = session.scalars(select(Delivery.id).where(Delivery.call_id == call_id)).one()
+        session.get_one(Job, told).status = StageStatus.QUEUED
+    assert "calls" not in by_age(sessions, store)
+    assert one(sessions, Call, call_id).status is JobStatus.COMPLETED
+
+
+def test_audio_alone_leaves_what_was_found_in_it(
+    sessions: Sessions, engine: Engine, store: ObjectAudioStore
+) -> None:
+    record(store, call_id := keep(sessions, WORD, age=YEAR))
+    assert by_age(sessions, store, Scope.AUDIO) == {"calls": 1}
+    assert not heard(store, call_id)
+    assert columns_saying(engine, WORD) == EVERYTHING - {("calls", "audio_url")}
+    call = one(sessions, Call, call_id)
+    assert call.audio_purged_at is not None
+    with unit_of_work(sessions) as session, pytest.raises(CallPurgedError):
+        calls.rerun(session, call.client_id, call_id, Stage.PREPROCESS)
+    assert by_age(sessions, store, Scope.AUDIO) == {}
+
+
+def test_text_alone_leaves_the_recording_and_figures(
+    sessions: Sessions, engine: Engine, store: ObjectAudioStore
+) -> None:
+    record(store, call_id := keep(sessions, WORD, age=YEAR))
+    assert by_age(sessions, store, Scope.TEXT)["calls"] == 1
+    assert heard(store, call_id)
+    kept = {("calls", "consultation_id"), ("calls", "audio_url")}
+    assert columns_saying(engine, WORD) == FLEETING | kept
+    call = one(sessions, Call, call_id)
+    assert (call.sentiment, call.audio_bytes) == ({"label": "neutral", "score": 0.5}, 10)
+    assert one(sessions, StageRun, (call_id, Stage.PREPROCESS)).status is StageStatus.DONE
+    with unit_of_work(sessions) as session, pytest.raises(CallPurgedError):
+        calls.rerun(session, call.client_id, call_id, Stage.PREPROCESS)
+
+
+@pytest.mark.parametrize("status", [StageStatus.DONE, StageStatus.RUNNING])
+def test_of_a_consultation_nothing_is_left_that_names_it(
+    sessions: Sessions, engine: Engine, store: ObjectAudioStore, status: StageStatus
+) -> None:
+    record(store, call_id := keep(sessions, WORD, status=status))
+    taken = by_name(sessions, store)
+    assert set(taken.values()) == {1}
+    assert columns_saying(engine, WORD) == NOT_LINKED
+    assert not heard(store, call_id)
+    assert by_name(sessions, store) == {}
+
+
+def test_other_consultations_of_the_batch_and_the_file_stay_as_they_are(
+    sessions: Sessions, engine: Engine, store: ObjectAudioStore
+) -> None:
+    keep(sessions, WORD)
+    before = columns_saying(engine, OTHER)
+    by_name(sessions, store)
+    assert columns_saying(engine, OTHER) == before
+    with unit_of_work(sessions) as session:
+        content = session.scalars(select(BatchFile).options(undefer(BatchFile.content))).one()
+        assert content.content == f'{{"custom_id": "{OTHER}"}}'
+        assert content.size == len(content.content)
+
+
+def test_a_clients_own_consultation_alone(sessions: Sessions, store: ObjectAudioStore) -> None:
+    mine, theirs = keep(sessions, WORD), keep(sessions, WORD)
+    owner = one(sessions, Call, mine).client_id
+    plan = purge_plans.by_consultation(Scope.ALL, WORD, owner)
+    assert purge.run(sessions, store, plan, actor="test")["calls"] == 1
+    with unit_of_work(sessions) as session:
+        assert session.scalars(select(Call.id)).all() == [theirs]
+
+
+@pytest.mark.parametrize("scope", [Scope.AUDIO, Scope.TEXT])
+def test_a_running_call_is_called_off_before_a_part_of_it_goes(
+    sessions: Sessions, store: ObjectAudioStore, scope: Scope
+) -> None:
+    record(store, call_id := keep(sessions, WORD, status=StageStatus.RUNNING))
+    assert by_name(sessions, store, scope)["calls"] == 1
+    assert one(sessions, Call, call_id).status is JobStatus.CANCELLED
+    assert heard(store, call_id) is (scope is Scope.TEXT)
+
+
+class TestBatches:
+    @pytest.fixture
+    def desk(self, sessions: Sessions, settings: Settings) -> BatchDesk:
+        return BatchDesk(sessions, settings, insert_client(sessions))
+
+    def body(self, desk: BatchDesk) -> bytes:
+        with unit_of_work(desk.sessions) as session:
+            return session.scalars(select(Delivery).options(undefer(Delivery.body))).one().body
+
+    def test_a_callback_that_still_waits_loses_the_consultation_and_keeps_its_id(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        desk.submit(20)
+        desk.run()
+        [waiting] = desk.deliveries()
+        assert b"CL-0003" in self.body(desk)
+        assert by_name(desk.sessions, store, name="CL-0003") == {"batches": 1}
+        assert b"CL-0003" not in self.body(desk)
+        assert b"CL-0004" in self.body(desk)
+        assert [one.id for one in desk.deliveries()] == [waiting.id]
+        assert one(desk.sessions, Job, waiting.id).status is StageStatus.QUEUED
+
+    def test_an_analysis_in_work_is_called_off_and_its_batch_ends_without_it(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        desk.submit(20)
+        [batch] = desk.batches()
+
+        def purged_meanwhile(messages: Sequence[Message], schema: Any) -> str:
+            by_name(desk.sessions, store, name="CL-0000")
+            return usual(messages, schema)
+
+        desk.chat.answer = purged_meanwhile
+        desk.run()
+        settle(desk.sessions, batch.id)
+        first, *others = desk.items(batch.name)
+        assert first.job.status is StageStatus.FAILED
+        assert first.results[0].problem == ConsultationPurgedError().as_problem()
+        assert {item.job.status for item in others} == {StageStatus.DONE}
+        assert b"CL-0000" not in self.body(desk)
+
+
+def test_a_purge_that_is_cut_short_goes_on_when_it_is_asked_for_again(
+    sessions: Sessions, store: ObjectAudioStore
+) -> None:
+    ids = [keep(sessions, f"{WORD}-{n}", age=YEAR) for n in range(3)]
+    for call_id in ids:
+        record(store, call_id)
+    with pytest.raises(KeyboardInterrupt):
+        run_until(sessions, store, 2)
+    with unit_of_work(sessions) as session:
+        [cut] = session.scalars(select(Purge)).all()
+        assert (cut.counts, cut.finished_at) == ({"calls": 2}, None)
+        assert session.scalar(select(AudioPurge.prefix)) is not None
+    assert by_age(sessions, store)["calls"] == 1
+    assert not any(heard(store, call_id) for call_id in ids[:1] + ids[2:])
+
+
+def run_until(sessions: Sessions, store: ObjectAudioStore, deletions: int) -> None:
+    """Die in the very moment between a commit and its deletion in the store."""
+
+    class Dying(ObjectAudioStore):
+        left = deletions
+
+        def delete_prefix(self, prefix: str) -> int:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+            return store.delete_prefix(prefix)
+
+    by_age(sessions, Dying("memory:///"))
+
+
+def test_two_purges_at_once_take_each_row_once(
+    sessions: Sessions, engine: Engine, store: ObjectAudioStore
+) -> None:
+    for n in range(6):
+        keep(sessions, f"{WORD}-{n}", age=YEAR)
+    taken = at_once(lambda: by_age(sessions, store), lambda: by_age(sessions, store))
+    assert sum(counts.get("calls", 0) for counts in taken) == 6
+    assert sum(counts.get("batches", 0) for counts in taken) == 6
+    assert columns_saying(engine, WORD) == FLEETING
+
+
+def at_once(*acts: Callable[[], T]) -> list[T]:
+    barrier, done = Barrier(len(acts)), []
+
+    def run(act: Callable[[], T]) -> None:
+        barrier.wait()
+        done.append(act())
+
+    threads = [Thread(target=run, args=[act]) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == len(acts)
+    return done
+
+
+def test_the_audit_line_says_who_when_and_how_many_and_never_whose(
+    sessions: Sessions, engine: Engine, store: ObjectAudioStore
+) -> None:
+    keep(sessions, WORD)
+    by_name(sessions, store)
+    with unit_of_work(sessions) as session:
+        [line] = session.scalars(select(Purge)).all()
+    assert (line.actor, line.reason, line.scope) == ("test", "consultation", "all")
+    assert line.counts["calls"] == 1
+    assert line.finished_at is not None
+    assert not {column for table, column in columns_saying(engine, WORD) if table == "purges"}
+
+
+class TestRetention:
+    def retain(self, sessions: Sessions, store: ObjectAudioStore, **days: float | None) -> None:
+        purge.retain(sessions, store, RetentionSettings(**days))
+
+    def test_nothing_is_set_so_nothing_goes(
+        self, sessions: Sessions, store: ObjectAudioStore, engine: Engine
+    ) -> None:
+        keep(sessions, WORD, age=YEAR)
+        self.retain(sessions, store)
+        assert columns_saying(engine, WORD) == EVERYTHING
+
+    def test_recordings_go_first_and_the_row_with_the_last_of_the_two(
+        self, sessions: Sessions, store: ObjectAudioStore
+    ) -> None:
+        record(store, call_id := keep(sessions, WORD, age=timedelta(days=40)))
+        self.retain(sessions, store, audio_days=30, text_days=90)
+        call = one(sessions, Call, call_id)
+        assert call.audio_purged_at is not None
+        assert call.text_purged_at is None
+        self.retain(sessions, store, audio_days=30, text_days=39)
+        with unit_of_work(sessions) as session:
+            assert session.get(Call, call_id) is None
+
+    def test_a_round_takes_no_more_than_its_limit(
+        self, sessions: Sessions, store: ObjectAudioStore
+    ) -> None:
+        for n in range(3):
+            keep(sessions, f"{WORD}-{n}", age=YEAR)
+        with unit_of_work(sessions) as session:
+            plan = purge_plans.by_age(session, Scope.AUDIO, timedelta(days=1))
+        assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 2}
+        assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 1}
+
+    def test_upkeep_does_it(
+        self, sessions: Sessions, store: ObjectAudioStore, settings: Settings
+    ) -> None:
+        record(store, call_id := keep(sessions, WORD, age=YEAR))
+        wanted = settings.model_copy(update={"retention": RetentionSettings(audio_days=30)})
+        tidy(sessions, store, wanted)
+        assert not heard(store, call_id)
+        with unit_of_work(sessions) as session:
+            assert session.scalars(select(Purge.actor)).all() == ["retention"]
