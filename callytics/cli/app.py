@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from callytics.cli import (
     api_keys,
     batches,
+    bench,
     calls,
     clients,
     db,
@@ -19,6 +20,7 @@ from callytics.cli import (
     doctor,
     endpoints,
     models,
+    placement,
     processes,
     providers,
     queues,
@@ -114,6 +116,8 @@ for name, group, panel, text in (
         CARE,
         "Which models there are, and which of their variants does what.",
     ),
+    ("placement", placement.app, CARE, "Which queue runs on which GPU, with how many workers."),
+    ("bench", bench.app, CARE, "What stages take on this machine."),
     ("providers", providers.app, CARE, "Who answers for the chat models, and what it takes."),
     ("settings", settings.app, CARE, "What this machine's processes are configured with."),
 ):
