@@ -7,7 +7,7 @@ from callytics.placement.forecast import Effort, forecast, highest_per_hour, p95
 from callytics.placement.workload import Workload
 from tests.support.profiles import BATCHING, cost, layout, profile
 
-EFFORT = Effort(calls=600, replications=4)
+EFFORT = Effort(calls=400, replications=3)
 MODEL = profile(
     {Stage.TRANSCRIBE: cost(0, per_audio_s=0.1, use=1.5), Stage.MERGE: cost(0.5, use=0.5)}
 )

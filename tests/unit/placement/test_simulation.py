@@ -21,7 +21,7 @@ def waits(simulated: Simulated, stage: Stage) -> list[float]:
 
 
 def poisson(
-    model: Profile, *, rate: float, workers: int = 1, calls: int = 6000, cores: float = 64
+    model: Profile, *, rate: float, workers: int = 1, calls: int = 4000, cores: float = 64
 ) -> Simulated:
     draw = Random(11)
     came = Workload(calls_per_hour=3600 * rate).draw(calls, draw)
