@@ -562,6 +562,24 @@ class ProviderNotReadyError(ConfigurationError):
     code = "provider_not_ready"
 
 
+class ProfileError(ConfigurationError):
+    """This is no profile of what stages cost."""
+
+    code = "profile_unusable"
+
+
+class MeasurementError(CallyticsError):
+    """What was measured is not enough for a profile: give more recordings."""
+
+    code = "measurement_failed"
+
+
+class NoPlacementError(CallyticsError):
+    """No placement on this hardware holds the rate."""
+
+    code = "no_placement"
+
+
 class NotConnectedError(ConfigurationError):
     """No stack runs here and none is named."""
 

@@ -115,6 +115,16 @@ class Calls:
         query = query.order_by(Call.created_at.desc(), Call.id.desc()).limit(limit)
         return self._session.scalars(query).all()
 
+    def durations(self, limit: int) -> Sequence[float]:
+        """Seconds of audio of the latest calls that were completed, every client's."""
+        found = self._session.scalars(
+            select(Call.duration_s)
+            .where(Call.status == JobStatus.COMPLETED)
+            .order_by(Call.created_at.desc())
+            .limit(limit)
+        )
+        return [seconds for seconds in found if seconds is not None]
+
     def these(self, call_ids: Collection[UUID]) -> Mapping[UUID, Call]:
         found = self._session.scalars(select(Call).where(Call.id.in_(call_ids)))
         return {call.id: call for call in found}
