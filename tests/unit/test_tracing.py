@@ -1,6 +1,7 @@
 """Spans are really sent, and whoever takes them holds nobody up."""
 
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,18 @@ from callytics.embedded.process import free_port
 from callytics.errors import ConfigurationError
 from callytics.settings import Settings, TracingSettings
 from tests.support.tracing import Collector, collecting
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def _whoever_sends_is_waited_for() -> Iterator[None]:
+    """The exporter draws from the global random numbers before it tries again: hypothesis, in tests that come
+    later, takes that for its own doing.
+    """
+    before = set(threading.enumerate())
+    yield
+    tracing.close()
+    wait_until(lambda: set(threading.enumerate()) <= before, 60)
 
 
 @pytest.fixture
