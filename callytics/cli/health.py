@@ -41,16 +41,25 @@ def health(
         ),
     ] = None,
     *,
+    alive: Annotated[
+        bool,
+        typer.Option(
+            "--alive", help="Of a worker: whether it says anything, be its models loaded or not."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Ask whether a process of this machine does its work; exit 1 and the reason if it does not.
 
     api: it answers and reaches PostgreSQL and Redis. worker: every model of it is loaded and warm. beat: the
     broker took a message of it lately. flower: it answers. Made for the health checks of containers.
+
+    A worker tries by itself to load a model that does not load: whoever would restart it asks with --alive,
+    and lets it be while the database does not answer (exit 6).
     """
     ask: Mapping[Part, Callable[[], str | None]] = {
         Part.API: _api,
-        Part.WORKER: lambda: _worker(queues),
+        Part.WORKER: lambda: _worker(queues, alive=alive),
         Part.BEAT: _beat,
         Part.FLOWER: _flower,
     }
@@ -58,7 +67,7 @@ def health(
     if as_json:
         print_json({"part": part, "ready": problem is None, "problem": problem}, indent=None)
     elif problem is None:
-        print_plain("ready")
+        print_plain("alive" if alive else "ready")
     else:
         say(problem, "red")
     if problem is not None:
@@ -94,7 +103,7 @@ def _answers(url: str) -> str | None:
     return f"{url} answers {answer.status_code}. {reason}".rstrip()
 
 
-def _worker(queues: str | None) -> str | None:
+def _worker(queues: str | None, *, alive: bool) -> str | None:
     from callytics.db.engine import unit_of_work
     from callytics.db.heartbeats import FRESH_FOR, Heartbeats
 
@@ -113,6 +122,8 @@ def _worker(queues: str | None) -> str | None:
             f"No worker {whose}on {socket.gethostname()} has written a heartbeat in the last "
             f"{FRESH_FOR.total_seconds():.0f} s: it starts, it is gone, or its database is away."
         )
+    if alive:
+        return None
     return "; ".join(_told(row) for row in here if row.state != "ready") or None
 
 

@@ -2,49 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
-from callytics.cli.settings_example import MANY, TITLE, text
-from callytics.settings import (
-    ModelSettings,
-    ProviderSettings,
-    Settings,
-    WorkerSettings,
-    get_settings,
-)
+from callytics.cli.settings_example import TITLE, text
+from callytics.settings import Settings, WorkerSettings, get_settings
+from tests.support.variables import is_setting, variables
 
 FILE = Path(".env.example").read_text("utf-8")
 HEAD = FILE.partition(TITLE)[0]
 COMPOSE = Path("docker-compose.yml").read_text("utf-8")
 
 _LINE = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
-_BLOCKS: dict[str, type[BaseModel]] = {
-    "models": ModelSettings,
-    "providers": ProviderSettings,
-    "workers": WorkerSettings,
-}
 
 
 def test_it_ends_with_what_the_command_prints() -> None:
     """`make env` writes it anew."""
     assert FILE.removeprefix(HEAD) == text() + "\n"
-
-
-def variables(block: type[BaseModel], prefix: str = "CALLYTICS_") -> Iterator[str]:
-    """Of each setting, and of one that stands for many."""
-    for name, field in block.model_fields.items():
-        kind = field.annotation
-        if block is Settings and name in MANY:
-            example, _ = MANY[name]
-            yield from variables(_BLOCKS[name], f"{prefix}{name.upper()}__{example}__")
-        elif isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from variables(kind, f"{prefix}{name.upper()}__")
-        else:
-            yield f"{prefix}{name.upper()}"
 
 
 def test_every_setting_is_in_it_and_everything_in_it_is_a_setting() -> None:
@@ -104,15 +79,8 @@ def test_whatever_must_be_set_stands_there_and_is_empty() -> None:
 
 
 def test_what_it_names_of_callytics_is_a_setting() -> None:
-    known = set(variables(Settings))
-    patterns = [
-        re.compile(
-            rf"CALLYTICS_{block.upper()}__[A-Z_]+?__({'|'.join(f.upper() for f in kind.model_fields)})"
-        )
-        for block, kind in _BLOCKS.items()
-    ]
     for name in re.findall(r"CALLYTICS_[A-Z0-9_]+", HEAD + COMPOSE):
-        assert name in known or any(pattern.fullmatch(name) for pattern in patterns), name
+        assert is_setting(name), name
 
 
 def test_the_profile_and_the_preset_that_it_begins_with_go_together() -> None:

@@ -77,6 +77,19 @@ def test_one_whose_models_are_not_is_not_and_says_which(run: Run, beat: Beat, st
     assert f"stt-7@{HERE} is {state} (diarize {state})" in result.stderr
 
 
+@pytest.mark.parametrize("state", ["loading", "failed"])
+def test_one_whose_models_are_not_loaded_is_alive(run: Run, beat: Beat, state: str) -> None:
+    """It tries again by itself: a restart would gain nothing."""
+    beat(state=state, models={"transcribe": {"status": state}})
+    result = run("health", "worker", "--alive")
+    assert (result.exit_code, result.output) == (0, "alive\n")
+
+
+def test_one_that_said_nothing_for_long_is_not_alive(run: Run, beat: Beat) -> None:
+    beat(ago=timedelta(minutes=1))
+    assert run("health", "worker", "--alive").exit_code == 1
+
+
 def test_one_that_said_nothing_for_long_is_not_well(run: Run, beat: Beat) -> None:
     beat(ago=timedelta(minutes=1))
     result = run("health", "worker")

@@ -103,8 +103,13 @@ def test_flower_is_well_when_it_answers(run: Run, port: str) -> None:
     assert (result.exit_code, result.stdout) == (0, "ready\n")
 
 
-def test_a_worker_without_a_database_is_not_well_and_no_password_is_shown(run: Run) -> None:
-    result = run("health", "worker", DATABASE_URL="postgresql+psycopg://u:hunter2@127.0.0.1:1/x")
+@pytest.mark.parametrize("asked", [(), ("--alive",)])
+def test_a_worker_without_a_database_is_not_well_and_no_password_is_shown(
+    run: Run, asked: tuple[str, ...]
+) -> None:
+    result = run(
+        "health", "worker", *asked, DATABASE_URL="postgresql+psycopg://u:hunter2@127.0.0.1:1/x"
+    )
     assert result.exit_code == 6
     assert "The database does not answer" in result.stderr
     assert "hunter2" not in result.output
