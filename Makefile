@@ -6,7 +6,7 @@ BIN := .venv/bin
 # A dozen processes start at once: compiling every library anew for each takes longer than all the rest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo up down test test-vllm check lock clean
+.PHONY: help venv demo up down test test-vllm check lock env clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -47,6 +47,10 @@ venv: .venv/.stamp ## make .venv
 
 lock: .venv/.stamp ## write requirements.lock anew from pyproject.toml
 	@deploy/venv.sh lock
+
+env: .venv/.stamp ## write the settings' part of .env.example anew
+	@sed -i '/^# ---- Settings /,$$d' .env.example
+	@$(BIN)/callytics settings example >> .env.example
 
 clean: ## remove .venv and the caches of the tools
 	@rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

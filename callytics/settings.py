@@ -38,6 +38,7 @@ from callytics.domain.stages import Queue
 from callytics.errors import ConfigurationError
 
 STACK_FILE = "stack.json"
+BEAT_FILE = "beat"
 
 
 def _split(value: Any) -> Any:
@@ -799,6 +800,11 @@ class Settings(BaseSettings):
     @property
     def audio_store_url(self) -> str:
         return self.audio.store_url or (self.state_dir / "audio").absolute().as_uri()
+
+    @property
+    def beat_file(self) -> Path:
+        """Touched by beat whenever the broker took a message of it (`callytics health beat`)."""
+        return self.state_dir / BEAT_FILE
 
     def worker(self, queue: Queue, variant: str = FIRST) -> WorkerSettings:
         """That of the variant's own lane, where it says nothing that of the queue."""

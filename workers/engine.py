@@ -1,4 +1,4 @@
-"""The embedded chat engine: a GGUF file behind the OpenAI chat protocol, on the loopback.
+"""The embedded chat engine: a GGUF file behind the OpenAI chat protocol, on the loopback if nothing is said.
 
 `python -m workers.engine --model-path FILE --alias NAME --port 8081`. It stands where vLLM or a hosted
 provider stands in production: callers know its base URL and nothing else of it. `GET /health` answers
@@ -24,7 +24,7 @@ The library's own choice is 8 GiB."""
 
 
 def parameters(
-    model: Path, *, alias: str, port: int, threads: int, slots: int
+    model: Path, *, alias: str, port: int, threads: int, slots: int, host: str = "127.0.0.1"
 ) -> "xllamacpp.CommonParams":
     """Each of `slots` requests at once has CONTEXT_TOKENS of its own; a longer prompt is refused."""
     import xllamacpp  # noqa: PLC0415 (after the environment is set)
@@ -32,7 +32,7 @@ def parameters(
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
     params.model_alias = {alias}
-    params.hostnames = ["127.0.0.1"]
+    params.hostnames = [host]
     params.port = port
     params.n_parallel = slots
     params.n_ctx = CONTEXT_TOKENS * slots
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--model-path", type=Path, required=True)
     parser.add_argument("--alias", required=True, help="the model's name in requests and answers")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="address that it listens on")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--slots", type=int, default=1, help="requests at once")
     said = parser.parse_args()
@@ -78,6 +79,7 @@ def main() -> None:
             port=said.port,
             threads=said.threads,
             slots=said.slots,
+            host=said.host,
         )
     )
 

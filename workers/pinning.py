@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from callytics.domain.stages import Queue
 from callytics.errors import ConfigurationError
 from callytics.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 def environment(queues: Sequence[Queue], settings: Settings) -> Mapping[str, str]:
@@ -41,8 +45,14 @@ def memory_fraction(queues: Sequence[Queue], settings: Settings) -> float | None
 
 
 def limit_gpu_memory(share: float) -> None:
-    """Cap PyTorch's allocator in this process at `share` of the GPU it sees."""
-    import torch  # noqa: PLC0415 (only where a GPU is pinned)
+    """Cap PyTorch's allocator in this process at `share` of the GPU it sees.
 
+    CTranslate2 has no such cap, and the image of its worker no PyTorch.
+    """
+    try:
+        import torch  # noqa: PLC0415 (only where a GPU is pinned)
+    except ModuleNotFoundError:
+        log.warning("gpu_memory_not_limited", share=share)
+        return
     if torch.cuda.is_available():
         torch.cuda.set_per_process_memory_fraction(share)

@@ -18,6 +18,7 @@ from callytics.cli import (
     diagnose,
     doctor,
     endpoints,
+    health,
     models,
     processes,
     providers,
@@ -88,6 +89,7 @@ for command, panel in (
     (processes.worker, PROCESSES),
     (processes.beat, PROCESSES),
     (processes.flower, PROCESSES),
+    (health.health, PROCESSES),
     (doctor.doctor, CARE),
 ):
     # Typer would show the docstring's line ends as they are.

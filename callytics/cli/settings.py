@@ -136,6 +136,17 @@ def get(
         print_plain(_text(entry.value))
 
 
+@app.command()
+def example() -> None:
+    """Print every setting with what it is for, as lines of an env file that are commented out.
+
+    `.env.example` ends with what this prints.
+    """
+    from callytics.cli.settings_example import text
+
+    print_plain(text())
+
+
 def _named(name: str, found: list[Entry]) -> Entry:
     by_name = {entry.name: entry for entry in found}
     # The environment's spelling is as good.

@@ -76,6 +76,16 @@ def open_log(path: Path) -> BinaryIO:
     return path.open("ab")
 
 
+def uptime_s(pid: int) -> float | None:
+    """Since when the process `pid` runs, in seconds; None: there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return None
+    started_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_s
+
+
 def free_port(preferred: int = 0, *, but: Collection[int] = ()) -> int:
     """`preferred` or the next port above it that nobody listens on at the loopback; 0: any.
 
