@@ -14,6 +14,7 @@ from api.metrics import Metrics
 from callytics.db.engine import unit_of_work
 from callytics.db.models import MetricMark
 from callytics.queueing.broker import Broker
+from tests.support.waiting import wait_until
 
 Sample: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -44,3 +45,14 @@ def families(sessions: sessionmaker[Session], redis_url: str) -> list[Metric]:
     """Every metric that an API shows; of those without a label the samples too."""
     with closing(Metrics(sessions, Broker(redis_url))) as metrics:
         return list(text_string_to_metric_families(metrics.render().decode()))
+
+
+def names_shown(sessions: sessionmaker[Session], redis_url: str) -> set[str]:
+    """Of every metric that an API shows, once database and broker have answered in time."""
+
+    def read() -> set[str] | None:
+        names = {family.name for family in families(sessions, redis_url)}
+        return names if "callytics_queue_difference" in names else None
+
+    found: set[str] = wait_until(read)
+    return found

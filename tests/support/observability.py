@@ -20,6 +20,11 @@ from callytics.embedded.process import Process, free_port, running
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy/prometheus/rules.yml"
+ALERTS: Mapping[str, dict[str, Any]] = {
+    rule["alert"]: rule
+    for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]
+    for rule in group["rules"]
+}
 ALERTMANAGER = ROOT / "deploy/alertmanager"
 FETCHED = ROOT / ".observability/usr/bin"
 """By deploy/observability.sh, where they are not installed."""
