@@ -128,11 +128,14 @@ def expect_everything_drawn(observer: Observer) -> None:
 
 
 def use(client: ApiClient, model: ChatServer, callback_url: str) -> None:
-    """One of each: a call, a quick summary, texts, a diagnosis, a batch with its callback."""
+    """One of each: a call that fails at first, a quick summary and the same from the cache, texts, a
+    diagnosis, a batch with its callback.
+    """
     model.says(SUMMARY)
-    call = f"{CALLS}/{client.submit()}"
-    until_done(lambda: client.get(call).json(), "completed")
-    summarise(client, 0)
+    model.fails(500, times=3)
+    call = client.submit(metadata='{"audio_s": 9}')
+    until_done(lambda: client.get(f"{CALLS}/{call}").json(), "completed")
+    assert [summarise(client, 0), summarise(client, 0)] == [200, 200]
     assert client.post("/api/v1/sentiment/batch", json={"texts": ["감사", "화"]}).status_code == 200
     model.says(written(FORM))
     asked = client.post("/diagnose/skin-lesion-async", json={"text": COMPLAINT})

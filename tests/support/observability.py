@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -116,12 +117,14 @@ class Observer:
         series = self.query('ALERTS{alertstate="firing"}')
         return {one["metric"]["alertname"] for one in series}
 
-    def post(self, *alerts: Mapping[str, str]) -> None:
-        """Have Alertmanager believe that these fire, each given by its labels."""
-        told = [
-            {"labels": labels, "annotations": {"summary": labels["alertname"]}} for labels in alerts
-        ]
-        httpx.post(f"{self.alertmanager}/api/v2/alerts", json=told, timeout=20).raise_for_status()
+    def post(
+        self, *alerts: Mapping[str, str], said: Mapping[str, str] | None = None, over: bool = False
+    ) -> None:
+        """Have Alertmanager believe that these fire, each given by its labels, or are `over`."""
+        ends = {"endsAt": datetime.now(UTC).isoformat()} if over else {}
+        told = [{"labels": labels, "annotations": said or {}, **ends} for labels in alerts]
+        url = f"{self.alertmanager}/api/v2/alerts"
+        httpx.post(url, json=told, timeout=20).raise_for_status()
 
     def inhibited(self) -> dict[str, bool]:
         """Whether each alert is left unsaid, by name."""

@@ -45,7 +45,8 @@ class ScriptedWork:
     """Runs as long as the call's metadata say, and dies where they say so.
 
     `{"seconds": {"diarize": 2}}` computes for two seconds; `{"die_once": {"diarize": PATH}}` kills the
-    process at the first run, which it notes in PATH; `{"marks": DIR}` notes each computation there.
+    process at the first run, which it notes in PATH; `{"marks": DIR}` notes each computation there;
+    `{"audio_s": 9}` says that so much audio was worked through.
     A variant whose model has the option `fails` always does.
     """
 
@@ -73,7 +74,7 @@ class ScriptedWork:
         while monotonic() < end:
             progress(0.5)
             sleep(0.02)
-        return Computed(value=None, model=ScriptedModel.info)
+        return Computed(value=None, model=ScriptedModel.info, audio_s=inputs.get("audio_s"))
 
     def write(self, session: Session, call: Call, computed: Computed) -> None:
         return None
