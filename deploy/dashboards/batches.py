@@ -1,9 +1,11 @@
 """Batches, callbacks and diagnoses: what clients are promised beside calls."""
 
-from deploy.dashboards.panels import board, graph, number
+from collections.abc import Sequence
+
+from deploy.dashboards.panels import Panel, board, graph, number
 from deploy.dashboards.promql import quantile, rate, rows
 
-BATCHES = [
+BATCHES: Sequence[Panel] = [
     number(
         "Open batches",
         "Batches that take consultations.",
@@ -75,7 +77,7 @@ JOBS = [
     ),
 ]
 
-CALLBACKS = [
+CALLBACKS: Sequence[Panel] = [
     number(
         "Undelivered",
         "Callbacks that are neither delivered nor given up.",

@@ -1,6 +1,6 @@
 """The kinds of panels that the dashboards are made of, and the frame that they have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 
 from grafana_foundation_sdk.builders import common as common_builders
@@ -18,7 +18,7 @@ Bound = tuple[str, float]
 Panel = stat.Panel | timeseries.Panel
 
 
-def board(uid: str, title: str, about: str, rows: Mapping[str, list[Panel]]) -> dashboard.Dashboard:
+def board(uid: str, title: str, about: str, rows: Mapping[str, Sequence[Panel]]) -> dashboard.Dashboard:
     """A dashboard: its rows of panels, the data source and queues to choose, the way to the others."""
     frame = (
         builders.Dashboard(f"Callytics: {title}")
