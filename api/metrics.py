@@ -48,7 +48,8 @@ class Metrics:
         self._sessions = sessions
         self._broker = broker
         self._rows = Patient(self._read_rows)
-        disable_created_metrics()  # when each began to count, which several processes cannot say
+        # When each began to count, which several processes cannot say.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
             "api_success_rate",
@@ -133,7 +134,7 @@ class Metrics:
         if COUNTS_VARIABLE not in os.environ:
             return self.registry
         everybody = CollectorRegistry()
-        MultiProcessCollector(everybody)
+        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
         return everybody
 
     def _read_rows(self) -> RowMetrics | None:

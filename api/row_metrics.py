@@ -207,4 +207,5 @@ def _buckets(measure: Measure, observed: Sequence[Observed]) -> list[tuple[str, 
     }
     bounds = sorted(counts)
     reached = accumulate(counts[bound] for bound in bounds)
-    return [(floatToGoString(bound), count) for bound, count in zip(bounds, reached, strict=True)]
+    names = [str(floatToGoString(bound)) for bound in bounds]  # type: ignore[no-untyped-call]
+    return list(zip(names, reached, strict=True))

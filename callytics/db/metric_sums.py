@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
+from typing import Any
 
 from sqlalchemy import (
     Float,
@@ -112,9 +113,9 @@ def _added(rows: Insert) -> Insert:
 
 def _addition(measure: Measure) -> Insert:
     """The statement that adds what ended after `since`, up to `until`."""
-    labels: array[str] = array([cast(label, Text) for label in measure.labels.values()], type_=Text)
+    named: list[Any] = [cast(label, Text) for label in measure.labels.values()]
     ended = select(
-        labels.label("labels"),
+        array(named, type_=Text).label("labels"),
         cast(measure.value, Float).label("value"),
     ).where(measure.ended > bindparam("since"), measure.ended <= bindparam("until"), *measure.where)
     seen = ended.subquery("seen")

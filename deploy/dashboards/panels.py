@@ -18,7 +18,9 @@ Bound = tuple[str, float]
 Panel = stat.Panel | timeseries.Panel
 
 
-def board(uid: str, title: str, about: str, rows: Mapping[str, Sequence[Panel]]) -> dashboard.Dashboard:
+def board(
+    uid: str, title: str, about: str, rows: Mapping[str, Sequence[Panel]]
+) -> dashboard.Dashboard:
     """A dashboard: its rows of panels, the data source and queues to choose, the way to the others."""
     frame = (
         builders.Dashboard(f"Callytics: {title}")

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from callytics.cli.app import app
 from tests.support.dashboards import BOARDS, EXPORTED, PROMETHEUS
-from tests.support.metrics import names_shown
+from tests.support.metrics import families
 from tests.support.observability import ALERTS, tool
 from tests.support.promql import metrics_of
 
@@ -29,7 +29,7 @@ def test_their_metrics_are_shown_by_the_api_or_a_known_exporter(
 ) -> None:
     named = {metric for rule in ALERTS.values() for metric in metrics_of(rule["expr"])}
     ours = {re.sub("_(total|bucket|sum|count)$", "", one) for one in named - EXPORTED - PROMETHEUS}
-    assert ours <= names_shown(sessions, redis_url)
+    assert ours <= {family.name for family in families(sessions, redis_url)}
 
 
 @pytest.mark.parametrize("alert", ALERTS)

@@ -132,10 +132,11 @@ def use(client: ApiClient, model: ChatServer, callback_url: str) -> None:
     diagnosis, a batch with its callback.
     """
     model.says(SUMMARY)
-    model.fails(500, times=3)
-    call = client.submit(metadata='{"audio_s": 9}')
-    until_done(lambda: client.get(f"{CALLS}/{call}").json(), "completed")
+    model.fails(500)
+    call = f"{CALLS}/" + client.submit(metadata='{"audio_s": 9}')
+    wait_until(lambda: any(stage["attempts"] > 1 for stage in client.get(call).json()["stages"]))
     model.fails(200)
+    until_done(lambda: client.get(call).json(), "completed")
     wait_until(lambda: summarise(client, 0) == 200)
     assert summarise(client, 0) == 200
     assert client.post("/api/v1/sentiment/batch", json={"texts": ["감사", "화"]}).status_code == 200

@@ -2,20 +2,26 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jiwer
 import pytest
 
 from bench.attribution import score
+from callytics.domain import bound_key
 from callytics.domain.stages import Stage
+from callytics.services.health import MODEL_STAGES
+from tests.support.metrics import Sample, sample_of, samples
 from tests.support.recordings import SAMPLES
 from tests.support.stack import left_behind
 from tests.support.waiting import wait_until
@@ -35,6 +41,7 @@ class Stack:
             **os.environ,
             "CALLYTICS_STATE_DIR": str(state_dir),
             "CALLYTICS_PIPELINE__LEASE_S": "6",  # nobody needs to wait longer for a killed worker
+            "CALLYTICS_LOG_LEVEL": "debug",  # more than anybody asks for: it must hold there too
         }
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -54,6 +61,10 @@ class Stack:
     def analyse(self, *options: str | Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.callytics("submit", *options, "--wait", "--json"))
         return found
+
+    @property
+    def url(self) -> str:
+        return self.callytics("settings", "get", "api_url").strip()
 
     def logs(self) -> str:
         return "".join(path.read_text("utf-8", "replace") for path in self._log_files())
@@ -206,10 +217,97 @@ def test_a_recogniser_that_is_killed_in_mid_call_costs_time_and_no_call(stack: S
     assert run()["attempts"] == 2
 
 
-def test_no_log_quotes_a_call(stack: Stack, mono: dict[str, Any], stereo: dict[str, Any]) -> None:
-    logs = stack.logs()
-    spoken = {word for call in (mono, stereo) for word in text_of(call).split() if len(word) > 2}
+PHONE, CUSTOMER = "010-9876-5432", "CL-2025091307777"
+THANKS = "친절하게 상담해 주셔서 정말 감사합니다"
+BOUND_KEY = re.compile(r"[\w-]+:\d{10}:[0-9a-f]{64}")
 
-    assert spoken
+
+@pytest.fixture(scope="module")
+def keys(stack: Stack) -> dict[str, str]:
+    """Keys that were used: a bound key, its client's secret, an API key."""
+    secret = json.loads(stack.callytics("clients", "create", "desk", "--json"))["secret"]
+    api_key = json.loads(stack.callytics("api-keys", "create", "desk", "--json"))["api_key"]
+    found = {
+        "bound_key": bound_key.make("desk", secret, now_s=time.time()),
+        "secret": secret,
+        "api_key": api_key,
+    }
+    with httpx.Client(base_url=stack.url, timeout=60) as http:
+        judged = http.post(
+            "/api/v1/sentiment/analyze", json={"text": THANKS}, headers={"X-API-Key": api_key}
+        )
+        assert judged.status_code == 200
+        taken = http.post(
+            "/api/v1/consultation/quick-summary",
+            json={
+                "consultation_id": CUSTOMER,
+                "conversation_text": f"고객: {THANKS}. 제 번호는 {PHONE} 입니다.",
+                "bound_key": found["bound_key"],
+            },
+        )
+        assert taken.status_code in (200, 202)
+        refused = http.post(
+            "/api/v1/calls",
+            json={"audio_path": "/nowhere", "metadata": {"phone": PHONE}, "language": PHONE},
+            headers={"X-Bound-Key": found["bound_key"]},
+        )
+        assert refused.status_code >= 400
+    return found
+
+
+def test_no_log_quotes_a_call_a_number_or_a_key(
+    stack: Stack, mono: dict[str, Any], stereo: dict[str, Any], keys: dict[str, str]
+) -> None:
+    logs = stack.logs()
+    texts = [THANKS, *(said for call in (mono, stereo) for said in texts_of(call))]
+    spoken = {word for text in texts for word in text.split() if len(word) > 2}
+    kept = json.loads((stack.state_dir / "secrets.json").read_text())
+
+    assert len(spoken) > 50
     assert [word for word in spoken if word in logs] == []
+    assert [said for said in (PHONE, PHONE.replace("-", ""), CUSTOMER) if said in logs] == []
+    assert [name for name, key in {**keys, **kept}.items() if key in logs] == []
+    assert BOUND_KEY.findall(logs) == []
     assert mono["call_id"] in logs
+
+
+def texts_of(call: dict[str, Any]) -> list[str]:
+    sentences = [one["text"] for turn in call["turns"] for one in turn["sentences"]]
+    return [text_of(call), call["summary"]["text"], *sentences]
+
+
+def test_a_request_s_id_leads_from_the_api_to_every_stage(
+    stack: Stack, mono: dict[str, Any]
+) -> None:
+    lines = [json.loads(line) for line in stack.logs().splitlines() if line.startswith("{")]
+    (accepted,) = (
+        line
+        for line in lines
+        if line["event"] == "call_accepted" and line["call_id"] == mono["call_id"]
+    )
+    done = {
+        line["stage"]: line
+        for line in lines
+        if line["event"] == "stage_done" and line["request_id"] == accepted["request_id"]
+    }
+    assert set(done) == set(Stage)
+    for line in done.values():
+        assert line["call_id"] == mono["call_id"]
+        assert {"attempt", "worker", "seconds"} <= line.keys()
+
+
+def test_metrics_tell_of_the_calls(stack: Stack, mono: dict[str, Any]) -> None:
+    def shown() -> dict[Sample, float]:
+        return samples(httpx.get(f"{stack.url}/metrics", timeout=30).text)
+
+    transcribed = {"stage": "transcribe", "variant": "v1"}
+    audio = sample_of("callytics_stage_audio_seconds_total", transcribed)
+    wait_until(lambda: shown().get(audio), every_s=0.5)
+    found = shown()
+    assert found["callytics_database_up", ()] == found["callytics_broker_up", ()] == 1
+    assert found[audio] >= mono["duration_s"]
+    factor = found[sample_of("callytics_stage_realtime_factor_sum", transcribed)]
+    assert factor > 0
+    assert found["callytics_sweeps_total", ()] > 0
+    loaded = [name for name, _ in found if name == "callytics_model_load_seconds"]
+    assert len(loaded) >= len(MODEL_STAGES)

@@ -1,6 +1,6 @@
 """What Prometheus would be shown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TypeAlias
 
@@ -27,6 +27,22 @@ def samples(shown: str) -> dict[Sample, float]:
     }
 
 
+def whole(show: Callable[[], str]) -> dict[Sample, float]:
+    """What is shown once rows and broker answered in time."""
+    return samples(_whole(show))
+
+
+def _whole(show: Callable[[], str]) -> str:
+    """A busy machine may need more than one try."""
+
+    def look() -> str | None:
+        found = samples(text := show())
+        up = (found["callytics_database_up", ()], found["callytics_broker_up", ()])
+        return text if all(up) else None
+
+    return str(wait_until(look))
+
+
 def sample_of(name: str, labels: Mapping[str, str]) -> Sample:
     return name, tuple(sorted(labels.items()))
 
@@ -44,15 +60,5 @@ def count_from(sessions: sessionmaker[Session], ago: str = "1 hour") -> None:
 def families(sessions: sessionmaker[Session], redis_url: str) -> list[Metric]:
     """Every metric that an API shows; of those without a label the samples too."""
     with closing(Metrics(sessions, Broker(redis_url))) as metrics:
-        return list(text_string_to_metric_families(metrics.render().decode()))
-
-
-def names_shown(sessions: sessionmaker[Session], redis_url: str) -> set[str]:
-    """Of every metric that an API shows, once database and broker have answered in time."""
-
-    def read() -> set[str] | None:
-        names = {family.name for family in families(sessions, redis_url)}
-        return names if "callytics_queue_difference" in names else None
-
-    found: set[str] = wait_until(read)
-    return found
+        text = _whole(lambda: metrics.render().decode())
+    return list(text_string_to_metric_families(text))

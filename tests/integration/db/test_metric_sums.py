@@ -72,7 +72,7 @@ def counted_in_the_end(sessions: sessionmaker[Session]) -> int:
     def is_past() -> bool:
         fold(sessions)
         with sessions() as session:
-            return session.scalars(select(MetricMark.counted_until)).one() > now
+            return bool(session.scalars(select(MetricMark.counted_until)).one() > now)
 
     wait_until(is_past)
     return counted(sessions)

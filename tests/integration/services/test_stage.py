@@ -11,6 +11,8 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import unit_of_work
+from callytics.db.measures import GIVEN_UP, HINT_SENT, LEASE_LAPSED, SWEEPER_ACTIONS
+from callytics.db.metric_sums import MetricSums
 from callytics.db.models import Call, StageAttempt, StageRun
 from callytics.domain.job import JobStatus
 from callytics.domain.stages import SPECS, Stage, StageStatus
@@ -71,6 +73,12 @@ class Bench:
                 .order_by(StageAttempt.attempt)
             )
             return [(row.attempt, row.outcome) for row in rows]
+
+    def swept(self, action: str) -> float:
+        """How often the sweeper did that, by its own count."""
+        with self.sessions() as session:
+            found = MetricSums(session).all()[SWEEPER_ACTIONS]
+        return sum(one.total for one in found if one.labels == [action])
 
     def age(self, call_id: UUID, column: str) -> None:
         """Make the times in `column` an hour old, as if the clock had gone on."""
@@ -216,6 +224,7 @@ def test_a_worker_takes_over_at_once_what_its_own_dead_child_held(bench: Bench) 
     call_id = insert_call(bench.sessions)
     self_destruct = FakeWork(Stage.PREPROCESS, _die)
     bench.works[Stage.PREPROCESS] = self_destruct
+    bench.age(call_id, "queued_at")
     with pytest.raises(SystemExit):
         bench.run(Stage.PREPROCESS, call_id, settings=PipelineSettings())
     bench.works[Stage.PREPROCESS] = FakeWork(Stage.PREPROCESS)
@@ -228,6 +237,11 @@ def test_a_worker_takes_over_at_once_what_its_own_dead_child_held(bench: Bench) 
         log = session.scalars(select(StageAttempt).order_by(StageAttempt.attempt)).all()
     assert [attempt.outcome for attempt in log] == ["worker_lost", "done"]
     assert all(attempt.finished_at for attempt in log)
+    waited, taken_over = (attempt.wait_s for attempt in log)
+    assert waited is not None
+    assert waited > 3600
+    assert taken_over is not None
+    assert taken_over < 3600
 
 
 def _die(_progress: Any) -> None:
@@ -255,6 +269,8 @@ def test_a_lost_lease_is_taken_back_with_backoff_until_the_attempts_are_used_up(
         "code": "worker_lost",
         "detail": "The worker that ran the stage was lost.",
     }
+    assert bench.swept(LEASE_LAPSED) == limit
+    assert bench.swept(GIVEN_UP) == 1
 
 
 def test_a_retryable_error_waits_and_then_the_sweeper_announces_it(bench: Bench) -> None:
@@ -382,6 +398,7 @@ def test_sweepers_at_the_same_moment_announce_a_stage_once(bench: Bench) -> None
         )
 
     assert sum(map(len, swept)) == 5
+    assert bench.swept(HINT_SENT) == 5
 
 
 def test_a_stopping_worker_hands_back_without_using_up_an_attempt(bench: Bench) -> None:
