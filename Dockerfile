@@ -85,18 +85,19 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --start-interval=5s CMD ["callytics", "health", "api"]
 CMD ["api"]
 
+# A worker's check reads the database, which takes a second or two of a processor, so it is seldom asked.
 FROM runtime AS worker-audio
 COPY --from=audio-libraries /venv /venv
 COPY --from=code /app /app
 LABEL org.opencontainers.image.title="callytics-worker-audio" org.opencontainers.image.description="Decodes calls; merges"
-HEALTHCHECK --interval=30s --timeout=10s --start-period=5m --start-interval=5s CMD ["callytics", "health", "worker"]
+HEALTHCHECK --interval=1m --timeout=10s --start-period=5m --start-interval=15s CMD ["callytics", "health", "worker"]
 CMD ["worker", "--queues", "audio"]
 
 FROM runtime AS worker-diarize
 COPY --from=diarize-libraries /venv /venv
 COPY --from=code /app /app
 LABEL org.opencontainers.image.title="callytics-worker-diarize" org.opencontainers.image.description="Who speaks when"
-HEALTHCHECK --interval=30s --timeout=10s --start-period=15m --start-interval=5s CMD ["callytics", "health", "worker"]
+HEALTHCHECK --interval=1m --timeout=10s --start-period=15m --start-interval=15s CMD ["callytics", "health", "worker"]
 CMD ["worker", "--queues", "diarize"]
 
 FROM runtime AS worker-stt
@@ -105,21 +106,21 @@ COPY --from=code /app /app
 LABEL org.opencontainers.image.title="callytics-worker-stt" org.opencontainers.image.description="Speech to words"
 # Where the cuBLAS of its libraries lies: the loader does not look there by itself.
 ENV LD_LIBRARY_PATH=/venv/lib/python3.11/site-packages/nvidia/cublas/lib
-HEALTHCHECK --interval=30s --timeout=10s --start-period=15m --start-interval=5s CMD ["callytics", "health", "worker"]
+HEALTHCHECK --interval=1m --timeout=10s --start-period=15m --start-interval=15s CMD ["callytics", "health", "worker"]
 CMD ["worker", "--queues", "stt"]
 
 FROM runtime AS worker-text
 COPY --from=text-libraries /venv /venv
 COPY --from=code /app /app
 LABEL org.opencontainers.image.title="callytics-worker-text" org.opencontainers.image.description="Punctuation; sentiment"
-HEALTHCHECK --interval=30s --timeout=10s --start-period=15m --start-interval=5s CMD ["callytics", "health", "worker"]
+HEALTHCHECK --interval=1m --timeout=10s --start-period=15m --start-interval=15s CMD ["callytics", "health", "worker"]
 CMD ["worker", "--queues", "punctuate,sentiment"]
 
 FROM runtime AS worker-llm
 COPY --from=llm-libraries /venv /venv
 COPY --from=code /app /app
 LABEL org.opencontainers.image.title="callytics-worker-llm" org.opencontainers.image.description="Asks chat models"
-HEALTHCHECK --interval=30s --timeout=10s --start-period=15m --start-interval=5s CMD ["callytics", "health", "worker"]
+HEALTHCHECK --interval=1m --timeout=10s --start-period=15m --start-interval=15s CMD ["callytics", "health", "worker"]
 CMD ["worker", "--queues", "slm"]
 
 # What needs no library beside the common ones: beat, and by another command the workers of the queues callback and
@@ -156,5 +157,6 @@ FROM runtime AS models
 COPY --from=models-libraries /venv /venv
 COPY --from=code /app /app
 LABEL org.opencontainers.image.title="callytics-models" org.opencontainers.image.description="Brings models' files"
+ENV PIP_NO_CACHE_DIR=1
 HEALTHCHECK NONE
 CMD ["models", "fetch"]

@@ -1,6 +1,7 @@
 """The compose file is valid, serves every queue once whatever profile runs, and gives nobody too much."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -8,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
 from callytics.domain.routes import FIRST, MODEL_OF, Lane
 from callytics.domain.stages import Queue
+from callytics.embedded import valkey
+from callytics.embedded.process import Process, free_port, running
 from callytics.model_files.catalog import CATALOG
 from callytics.settings import PRESETS, PipelineSettings
 from tests.support.images import extras_of, targets
@@ -130,10 +134,21 @@ def test_nothing_runs_with_more_rights_than_it_needs(name: str) -> None:
     assert not any("docker.sock" in volume for volume in service.get("volumes", ()))
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_an_own_process_may_write_to_its_state_directory_and_temporary_files(name: str) -> None:
+    places = OWN[name]["tmpfs"]
+    assert "/tmp" in places
+    if "CALLYTICS_STATE_DIR" in OWN[name].get("environment", {}):
+        assert "/var/lib/callytics:uid=10001,gid=10001,mode=0700" in places
+        assert OWN[name]["user"] == "10001:10001"
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_nothing_takes_more_than_its_share_of_the_host(name: str) -> None:
     limits = SERVICES[name]["deploy"]["resources"]["limits"]
     assert {"cpus", "memory", "pids"} <= set(limits)
+    # Docker refuses more processors than the host has, and a small one has two.
+    assert limits["cpus"] == "${CPU_LIMIT:-4}" or float(limits["cpus"]) <= 2
     assert {"max-size", "max-file"} <= set(SERVICES[name]["logging"]["options"])
     once = {"migrate": "on-failure", "models": "no"}
     assert SERVICES[name]["restart"] == once.get(name, "unless-stopped")
@@ -265,6 +280,27 @@ def test_the_broker_forgets_nothing_and_the_cache_may() -> None:
     assert "maxmemory-policy allkeys-lru" in cache
     for configuration in (broker, cache):
         assert "requirepass $$REDIS_PASSWORD" in configuration
+
+
+def test_the_broker_s_command_starts_one_that_wants_the_password(tmp_path: Path) -> None:
+    """The real server, elsewhere: the shell writes its configuration."""
+    port = free_port()
+    (tmp_path / "valkey-server").symlink_to(valkey.binary())
+    script = SERVICES["redis"]["command"][0].replace("$$", "$")
+    script = script.replace("dir /data", f"dir {tmp_path}\nport {port}\nbind 127.0.0.1")
+    client = redis.Redis(port=port, password="hunter2", decode_responses=True)
+    broker = Process(
+        name="redis",
+        command=["/bin/sh", "-c", script],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "hunter2"},
+        ready=lambda _pid: bool(client.ping()),
+    )
+    with running(broker, tmp_path / "log") as pid, client:
+        found = client.config_get("appendonly", "maxmemory-policy")
+        assert found == {"appendonly": "yes", "maxmemory-policy": "noeviction"}
+        with redis.Redis(port=port) as nobody, pytest.raises(redis.AuthenticationError):
+            nobody.ping()
+        assert "hunter2" not in Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def test_every_volume_and_mounted_folder_exists() -> None:

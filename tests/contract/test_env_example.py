@@ -52,8 +52,10 @@ def test_every_setting_is_in_it_and_everything_in_it_is_a_setting() -> None:
 
 
 def test_its_lines_are_taken_as_they_stand_and_are_the_defaults(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    # Where no stack runs that would have published others.
+    monkeypatch.setenv("CALLYTICS_STATE_DIR", str(tmp_path))
     before = get_settings()
     get_settings.cache_clear()
     for name, value in _LINE.findall(text()):

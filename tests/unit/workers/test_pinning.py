@@ -1,9 +1,12 @@
+import sys
+
 import pytest
+import structlog
 
 from callytics.domain.stages import Queue
 from callytics.errors import ConfigurationError
 from callytics.settings import Settings, WorkerSettings
-from workers.pinning import environment, memory_fraction
+from workers.pinning import environment, limit_gpu_memory, memory_fraction
 
 
 def with_workers(**workers: WorkerSettings) -> Settings:
@@ -34,3 +37,13 @@ def test_threads_and_memory_share_are_passed_on() -> None:
     assert environment([Queue.STT], settings)["OMP_NUM_THREADS"] == "3"
     assert memory_fraction([Queue.STT], settings) == 0.4
     assert memory_fraction([Queue.AUDIO], settings) is None
+
+
+def test_a_share_of_memory_that_no_library_here_can_limit_keeps_no_worker_from_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The image of speech to text has no PyTorch."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with structlog.testing.capture_logs() as logs:
+        limit_gpu_memory(0.4)
+    assert [line["event"] for line in logs] == ["gpu_memory_not_limited"]
