@@ -1,5 +1,6 @@
 """What an operator sees of a real run: dashboards that show something, and a slow model told to Slack."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_a_run_is_drawn_and_a_slow_model_is_told_to_slack_within_a_minute(
     with slack() as hook, observed(tmp_path / "observed", hook.url, [target]) as observer:
         wait_until(lambda: observer.query("callytics_quick_summaries_late_total"))
 
-        use(client, model, endpoint.url)
+        use(client, model, endpoint.url, tmp_path / "failed")
         wait_until(lambda: endpoint.script.seen)
         expect_everything_drawn(observer)
 
@@ -127,16 +128,14 @@ def expect_everything_drawn(observer: Observer) -> None:
         pytest.fail("\n".join(["Nothing is drawn by:", *empty]))
 
 
-def use(client: ApiClient, model: ChatServer, callback_url: str) -> None:
+def use(client: ApiClient, model: ChatServer, callback_url: str, flag: Path) -> None:
     """One of each: a call that fails at first, a quick summary and the same from the cache, texts, a
     diagnosis, a batch with its callback.
     """
-    model.says(SUMMARY)
-    model.fails(500)
-    call = f"{CALLS}/" + client.submit(metadata='{"audio_s": 9}')
-    wait_until(lambda: any(stage["attempts"] > 1 for stage in client.get(call).json()["stages"]))
-    model.fails(200)
+    script = {"audio_s": 9, "fail_once": {"diarize": str(flag)}}
+    call = f"{CALLS}/{client.submit(metadata=json.dumps(script))}"
     until_done(lambda: client.get(call).json(), "completed")
+    model.says(SUMMARY)
     wait_until(lambda: summarise(client, 0) == 200)
     assert summarise(client, 0) == 200
     assert client.post("/api/v1/sentiment/batch", json={"texts": ["감사", "화"]}).status_code == 200
@@ -174,4 +173,4 @@ def until_done(look: Callable[[], dict[str, Any]], status: str) -> None:
         assert found["status"] not in {"failed", "cancelled"}, found
         return bool(found["status"] == status)
 
-    wait_until(done, 120)
+    wait_until(done, 120, every_s=0.2)
