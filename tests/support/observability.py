@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,7 @@ PACKAGES = {
     "promtool": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
+    "prometheus-node-exporter": "prometheus-node-exporter",
 }
 
 
@@ -149,49 +150,64 @@ def alertmanager(directory: Path, webhook: str) -> Iterator[Observer]:
             slack_config["api_url_file"] = str(secret)
     (directory / "alertmanager.yml").write_text(yaml.safe_dump(config), "utf-8")
     port = free_port()
-    process = Process(
-        name="alertmanager",
-        command=[
-            binary("prometheus-alertmanager"),
-            f"--config.file={directory / 'alertmanager.yml'}",
-            f"--storage.path={directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",
-        ],
-        ready=lambda _pid: httpx.get(f"http://127.0.0.1:{port}/-/ready").is_success,
+    process = _listening(
+        "prometheus-alertmanager",
+        port,
+        f"--config.file={directory / 'alertmanager.yml'}",
+        f"--storage.path={directory / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
     )
     with running(process, directory / "log", timeout_s=60):
         yield Observer(alertmanager=f"http://127.0.0.1:{port}")
 
 
 @contextmanager
-def observed(directory: Path, webhook: str, targets: Sequence[str]) -> Iterator[Observer]:
-    """Prometheus with the shipped rules, asking `targets` every second, beside an Alertmanager."""
+def observed(directory: Path, webhook: str, target: str) -> Iterator[Observer]:
+    """Prometheus with the shipped rules, asking the API at `target` and a node_exporter every second,
+    beside an Alertmanager.
+    """
     directory.mkdir()
-    with alertmanager(directory / "alertmanager", webhook) as watcher:
-        port = free_port()
+    node, port = free_port(), free_port()
+    with (
+        alertmanager(directory / "alertmanager", webhook) as watcher,
+        running(
+            _listening(
+                "prometheus-node-exporter", node, f"--web.listen-address=127.0.0.1:{node}", at="/"
+            ),
+            directory / "node.log",
+        ),
+    ):
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES)],
-            "alerting": {
-                "alertmanagers": [
-                    {"static_configs": [{"targets": [watcher.alertmanager.partition("//")[2]]}]}
-                ]
-            },
+            "alerting": {"alertmanagers": [_fixed(watcher.alertmanager.partition("//")[2])]},
             "scrape_configs": [
-                {"job_name": "callytics", "static_configs": [{"targets": [*targets]}]}
+                {"job_name": "callytics", **_fixed(target)},
+                {"job_name": "node", **_fixed(f"127.0.0.1:{node}")},
             ],
         }
         (directory / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
-        process = Process(
-            name="prometheus",
-            command=[
-                binary("prometheus"),
-                f"--config.file={directory / 'prometheus.yml'}",
-                f"--storage.tsdb.path={directory / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            ready=lambda _pid: httpx.get(f"http://127.0.0.1:{port}/-/ready").is_success,
+        prometheus = _listening(
+            "prometheus",
+            port,
+            f"--config.file={directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
         )
-        with running(process, directory / "log", timeout_s=60):
-            yield Observer(prometheus=f"http://127.0.0.1:{port}", alertmanager=watcher.alertmanager)
+        with running(prometheus, directory / "log", timeout_s=60):
+            url = f"http://127.0.0.1:{port}"
+            yield Observer(prometheus=url, alertmanager=watcher.alertmanager)
+
+
+def _fixed(target: str) -> dict[str, Any]:
+    return {"static_configs": [{"targets": [target]}]}
+
+
+def _listening(name: str, port: int, *options: str, at: str = "/-/ready") -> Process:
+    """The program, ready once it answers `at`."""
+    return Process(
+        name=name,
+        command=[binary(name), *options],
+        ready=lambda _pid: httpx.get(f"http://127.0.0.1:{port}{at}").is_success,
+    )
