@@ -6,7 +6,7 @@ BIN := .venv/bin
 # A dozen processes start at once: compiling every library anew for each takes longer than all the rest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo up down test test-vllm check lock env clean
+.PHONY: help venv demo up down test test-vllm check lock env dashboards clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -21,7 +21,7 @@ up: .venv/.stamp ## start the whole stack on this machine and leave it running
 down: .venv/.stamp ## stop it
 	@$(BIN)/callytics down
 
-test: .venv/.stamp ## run every test, in two processes; fetches model files the first time
+test: .venv/.stamp .observability/.stamp ## run every test, in two processes; fetches model files the first time
 	@$(BIN)/callytics models fetch
 	@$(BIN)/pytest -q -n 2 --no-loadscope-reorder tests/e2e tests/unit tests/integration tests/contract
 
@@ -45,6 +45,10 @@ venv: .venv/.stamp ## make .venv
 	@PYTHON=$(PYTHON) deploy/vllm.sh
 	@touch $@
 
+.observability/.stamp: deploy/observability.sh
+	@deploy/observability.sh
+	@touch $@
+
 lock: .venv/.stamp ## write requirements.lock anew from pyproject.toml
 	@deploy/venv.sh lock
 
@@ -52,5 +56,8 @@ env: .venv/.stamp ## write the settings' part of .env.example anew
 	@sed -i '/^# ---- Settings /,$$d' .env.example
 	@$(BIN)/callytics settings example >> .env.example
 
+dashboards: .venv/.stamp ## write Grafana's dashboards anew
+	@$(BIN)/python -m deploy.dashboards
+
 clean: ## remove .venv and the caches of the tools
-	@rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .observability build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

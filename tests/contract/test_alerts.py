@@ -1,32 +1,139 @@
-"""Alert rules name metrics that exist, and each of them is explained."""
+"""Alert rules name metrics that exist, fire when they should, reach somebody, and say what to do."""
 
 import re
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
+import typer
 import yaml
 from sqlalchemy.orm import Session, sessionmaker
+from typer.core import TyperCommand, TyperGroup
 
+from callytics.cli.app import app
+from tests.support.dashboards import BOARDS, EXPORTED, PROMETHEUS
 from tests.support.metrics import families
+from tests.support.observability import ALERTS, tool
+from tests.support.promql import metrics_of
 
 ROOT = Path(__file__).parents[2]
-GROUPS = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text("utf-8"))["groups"]
-RULES = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
+RUNBOOK = (ROOT / "docs/runbook.md").read_text("utf-8")
+ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
+ROUTES: dict[str, Any] = yaml.safe_load(ALERTMANAGER.read_text("utf-8"))
+TESTS = yaml.safe_load((ROOT / "deploy/prometheus/rules_test.yml").read_text("utf-8"))["tests"]
 
 
-@pytest.mark.parametrize("alert", RULES)
-def test_its_metrics_are_exposed(
-    alert: str, sessions: sessionmaker[Session], redis_url: str
+def test_their_metrics_are_shown_by_the_api_or_a_known_exporter(
+    sessions: sessionmaker[Session], redis_url: str
 ) -> None:
-    exposed = {family.name for family in families(sessions, redis_url)}
-    named = re.findall(r"[a-z]+(?:_[a-z]+)+", RULES[alert]["expr"])
-    assert named
-    for metric in named:
-        assert re.sub("_(total|bucket|sum|count)$", "", metric) in exposed
+    named = {metric for rule in ALERTS.values() for metric in metrics_of(rule["expr"])}
+    ours = {re.sub("_(total|bucket|sum|count)$", "", one) for one in named - EXPORTED - PROMETHEUS}
+    assert ours <= {family.name for family in families(sessions, redis_url)}
 
 
-@pytest.mark.parametrize("alert", RULES)
-def test_somebody_who_is_woken_finds_what_to_do(alert: str) -> None:
-    page, _, anchor = RULES[alert]["annotations"]["runbook"].partition("#")
-    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
-    assert anchor in {heading.lower() for heading in headings}
+@pytest.mark.parametrize("alert", ALERTS)
+def test_it_says_how_urgent_it_is_and_what_to_do(alert: str) -> None:
+    labels, said = ALERTS[alert]["labels"], ALERTS[alert]["annotations"]
+    assert labels["severity"] in ({"none"} if alert == "Watchdog" else {"page", "ticket"})
+    assert labels["layer"] in {"platform", "work"}
+    assert set(said) == {"summary", "description", "action", "runbook", "dashboard"}
+    assert all(said[each].endswith(".") for each in ("summary", "description", "action"))
+    assert said["dashboard"] in BOARDS
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_who_is_woken_finds_its_entry_under_its_urgency(alert: str) -> None:
+    assert ALERTS[alert]["annotations"]["runbook"] == f"docs/runbook.md#{alert.lower()}"
+    chapters = {"page": "Pages", "ticket": "Tickets", "none": "A sign of life"}
+    assert alert in entries(chapters[ALERTS[alert]["labels"]["severity"]])
+
+
+def test_every_entry_is_of_an_alert() -> None:
+    assert sorted(re.findall(r"^### (.+)$", RUNBOOK, re.MULTILINE)) == sorted(ALERTS)
+
+
+def entries(chapter: str) -> list[str]:
+    text = re.split(r"^## ", RUNBOOK.partition(f"\n## {chapter}\n")[2], flags=re.MULTILINE)[0]
+    return re.findall(r"^### (.+)$", text, re.MULTILINE)
+
+
+COMMANDS = sorted(
+    {
+        " ".join(found.split())
+        for text in (RUNBOOK, *(rule["annotations"]["action"] for rule in ALERTS.values()))
+        for found in re.findall(r"`(?:docker compose exec \w+ )?(callytics [^`]+)`", text)
+    }
+)
+
+
+INSTEAD = {"TASK": "slm", "STAGE": "sentiment", "ID": str(uuid4())}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_that_it_names_exists(line: str) -> None:
+    words = [INSTEAD.get(word, word) for word in line.split()[1:]]
+    command: Any = typer.main.get_command(app)
+    while isinstance(command, TyperGroup):
+        command = command.commands[words.pop(0)]
+    assert isinstance(command, TyperCommand)
+    command.make_context(line, words, resilient_parsing=False)
+
+
+def test_rules_are_accepted_and_fire_as_they_should() -> None:
+    checked = tool("promtool", "test", "rules", ROOT / "deploy/prometheus/rules_test.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "SUCCESS" in checked.stdout
+
+
+@pytest.mark.parametrize("alert", set(ALERTS) - {"Watchdog"})
+def test_there_is_a_situation_in_which_it_fires_and_one_in_which_it_does_not(alert: str) -> None:
+    seen = [
+        f'alertname="{alert}"' in {sample["labels"].strip("{}") for sample in test["exp_samples"]}
+        for situation in TESTS
+        if metrics_of(ALERTS[alert]["expr"])
+        & {s["series"].partition("{")[0] for s in situation["input_series"]}
+        for test in situation.get("promql_expr_test", ())
+    ]
+    assert {True, False} <= set(seen)
+
+
+def test_alertmanager_s_own_tool_accepts_its_file() -> None:
+    checked = tool("amtool", "check-config", ALERTMANAGER)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (("alertname=APIDown", "severity=page"), "slack"),
+        (("alertname=QueueLate", "severity=ticket"), "slack"),
+        (("alertname=SomethingNew",), "slack"),
+        (("alertname=Watchdog", "severity=none"), "nobody"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else value,
+)
+def test_an_alert_goes_to(labels: tuple[str, ...], receiver: str) -> None:
+    routed = tool("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", *labels)
+    assert routed.stdout.strip() == receiver, routed.stderr
+
+
+def test_what_is_left_unsaid_is_said_by_an_alert_that_exists() -> None:
+    for rule in ROUTES["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            label, _, values = re.match(r'(\w+)(=~?)"(.+)"', matcher).groups()  # type: ignore[union-attr]
+            if label == "alertname":
+                assert set(values.split("|")) <= set(ALERTS)
+
+
+def test_agents_do_not_wait_for_a_minute_until_somebody_is_told() -> None:
+    """From the count to Slack, at the worst, as the files stand."""
+    asked = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))["global"]
+    waits = (asked["scrape_interval"], asked["evaluation_interval"], ROUTES["route"]["group_wait"])
+    assert "for" not in ALERTS["QuickSummariesSlow"]
+    assert sum(int(wait.removesuffix("s")) for wait in waits) <= 45
+
+
+def test_no_address_of_slack_is_in_the_files() -> None:
+    for file in (ROOT / "deploy/alertmanager").iterdir():
+        assert "hooks.slack.com" not in file.read_text("utf-8")

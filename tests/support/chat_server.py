@@ -29,6 +29,8 @@ class ChatServer:
     port: int = 0
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    slow_s: float = 0
+    """How long it thinks before it answers."""
     silent: bool = False
     drips: bool = False
     """Sends its answer a byte at a time."""
@@ -59,10 +61,10 @@ class ChatServer:
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def send(self, to: BufferedIOBase, content: bytes) -> None:
-        if not self.drips:
-            to.write(content)
-            return
         with suppress(OSError):  # who asked has gone
+            if not self.drips:
+                to.write(content)
+                return
             for byte in content:
                 if self.released.wait(DRIP_S):
                     return
@@ -87,6 +89,7 @@ def chat_server(port: int = 0) -> Iterator[ChatServer]:
             if script.silent:
                 script.released.wait(30)
                 return
+            script.released.wait(script.slow_s)
             content = json.dumps(script.body).encode() if script.raw is None else script.raw
             status = script.next_status()
             self._answer(status, content, script.headers if status != 200 else {})

@@ -45,7 +45,8 @@ class ScriptedWork:
     """Runs as long as the call's metadata say, and dies where they say so.
 
     `{"seconds": {"diarize": 2}}` computes for two seconds; `{"die_once": {"diarize": PATH}}` kills the
-    process at the first run, which it notes in PATH; `{"marks": DIR}` notes each computation there.
+    process at the first run, which it notes in PATH; `{"marks": DIR}` notes each computation there;
+    `fail_once` fails instead; `{"audio_s": 9}` says that so much audio was worked through.
     A variant whose model has the option `fails` always does.
     """
 
@@ -57,26 +58,32 @@ class ScriptedWork:
         return {"call_id": str(call.id), **call.details}
 
     def compute(self, inputs: dict[str, Any], progress: Progress) -> Computed:
-        if self._fails:
+        if self._fails or _first(inputs.get("fail_once", {}).get(self.stage)):
             raise ModelUnavailableError
         if marks := inputs.get("marks"):
             with (Path(marks) / f"{inputs['call_id']}-{self.stage}").open("a") as file:
                 file.write(f"{os.getpid()}\n")
-        if flag := inputs.get("die_once", {}).get(self.stage):
-            try:
-                Path(flag).touch(exist_ok=False)
-            except FileExistsError:
-                pass
-            else:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if _first(inputs.get("die_once", {}).get(self.stage)):
+            os.kill(os.getpid(), signal.SIGKILL)
         end = monotonic() + inputs.get("seconds", {}).get(self.stage, 0)
         while monotonic() < end:
             progress(0.5)
             sleep(0.02)
-        return Computed(value=None, model=ScriptedModel.info)
+        return Computed(value=None, model=ScriptedModel.info, audio_s=inputs.get("audio_s"))
 
     def write(self, session: Session, call: Call, computed: Computed) -> None:
         return None
+
+
+def _first(flag: str | None) -> bool:
+    """Whether somebody asks and nobody was here before, which the file `flag` notes."""
+    if flag is None:
+        return False
+    try:
+        Path(flag).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 class ScriptedModel:

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from callytics.services.analysis import AnalysisForm, AnalysisOptions, analyse
 from tests.support.chat import CONVERSATION
+from tests.support.dashboards import ABSENT
 from tests.support.receiver import receiving
 from tests.support.waiting import wait_until
 from tests.vllm.conftest import MODEL, Centre
@@ -80,3 +82,11 @@ def ask(centre: Centre, text: str, consultation_id: str) -> dict[str, Any]:
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
+
+
+def test_it_shows_the_metrics_that_dashboards_ask_for(chat: OpenAiChat, vllm: str) -> None:
+    chat.warm_up()
+    shown = httpx.get(f"{vllm.removesuffix('/v1')}/metrics", trust_env=False).text
+    for metric in ABSENT:
+        if metric.startswith("vllm:"):
+            assert f"\n{metric}{{" in shown
