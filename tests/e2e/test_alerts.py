@@ -123,7 +123,7 @@ def expect_everything_drawn(observer: Observer) -> None:
         return all(metrics_of(expr) & ABSENT for expr in empty)
 
     try:
-        wait_until(look, 30, every_s=0.5)
+        wait_until(look, 60, every_s=0.5)
     except AssertionError:
         pytest.fail("\n".join(["Nothing is drawn by:", *empty]))
 
