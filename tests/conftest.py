@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+import structlog
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import Engine, NullPool, create_engine, text
@@ -71,6 +72,19 @@ class _Shares(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     return _Shares(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_logger_is_kept() -> Iterator[None]:
+    """A logger that is kept after its first use goes on as it was configured then, unheard by later tests."""
+    configure = structlog.configure
+
+    def without_keeping(**said: Any) -> None:
+        configure(**{**said, "cache_logger_on_first_use": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", without_keeping)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,9 @@ ALERTMANAGER = ROOT / "deploy/alertmanager"
 FETCHED = ROOT / ".observability/usr/bin"
 """By deploy/observability.sh, where they are not installed."""
 
+TEMPLATES = Path("/usr/share/prometheus/alertmanager/default.tmpl")
+"""Debian's Alertmanager reads them from there, wherever its program lies."""
+
 PACKAGES = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
@@ -42,7 +45,7 @@ PACKAGES = {
 def binary(name: str) -> str:
     """Where the program is; a test that needs it is skipped where it is not."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{FETCHED}")
-    if found is None:
+    if found is None or (name == "prometheus-alertmanager" and not TEMPLATES.exists()):
         pytest.skip(
             f"{name} is not here: Debian's package {PACKAGES[name]} (deploy/observability.sh)"
         )

@@ -47,7 +47,8 @@ class Bench:
     ) -> None:
         """A call whose `stage` the variant ended so; with `shadow`, what the other one made of it."""
         call_id = insert_call(self.sessions, [stage])
-        ended = func.clock_timestamp() - timedelta(days=days_ago)
+        # One moment for both ends: microseconds between two would be a difference in speed.
+        ended = func.now() - timedelta(days=days_ago)
         with unit_of_work(self.sessions) as session:
             run = session.get_one(StageRun, (call_id, stage))
             run.status, run.attempt = StageStatus.DONE, 1
@@ -105,8 +106,8 @@ class Bench:
             status=StageStatus.DONE,
             attempt=1,
             attempt_limit=2,
-            started_at=func.clock_timestamp() - timedelta(seconds=1),
-            finished_at=func.clock_timestamp(),
+            started_at=func.now() - timedelta(seconds=1),
+            finished_at=func.now(),
         )
         session.add(job)
         session.flush()
@@ -153,8 +154,8 @@ class Bench:
                     status=StageStatus.DONE,
                     attempt=1,
                     attempt_limit=3,
-                    started_at=func.clock_timestamp() - timedelta(seconds=seconds),
-                    finished_at=func.clock_timestamp(),
+                    started_at=func.now() - timedelta(seconds=seconds),
+                    finished_at=func.now(),
                 )
                 for _ in range(count)
             ]
@@ -168,8 +169,8 @@ class Bench:
                     conversation="",
                     ahead=False,
                     content_hash="",
-                    received_at=func.clock_timestamp(),
-                    deadline_at=func.clock_timestamp(),
+                    received_at=func.now(),
+                    deadline_at=func.now(),
                     provider="vllm",
                 )
                 for job in jobs
@@ -330,8 +331,8 @@ def test_jobs_of_a_queue_count_as_runs(bench: Bench) -> None:
                     problem=problem,
                     attempt=1,
                     attempt_limit=1,
-                    started_at=func.clock_timestamp() - timedelta(seconds=2),
-                    finished_at=func.clock_timestamp(),
+                    started_at=func.now() - timedelta(seconds=2),
+                    finished_at=func.now(),
                 )
             )
     with unit_of_work(bench.sessions) as session:
