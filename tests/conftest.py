@@ -88,6 +88,13 @@ def _no_logger_is_kept() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _logs_are_told_as_they_come() -> Iterator[None]:
+    """How a test had them told, or not told, as the command line does below a warning, holds for it alone."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
 def _default_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What the person who runs the tests has configured says nothing here, but for the model files."""
     for name in list(os.environ):
