@@ -1,10 +1,10 @@
 """The simulation against a real run: `python -m bench.placement [--calls 100] [--load 0.6] [--burst 10]`.
 
-On a stack of its own. The stages are measured one at a time on pieces of the shipped recording (`callytics
-bench stages`), half of them before the run and half after it, since the machine's speed drifts. In between,
-calls, other pieces of the recording, come in at random times: so many together, at a share of the rate that
-the first half says can be sustained. Then the same arrivals, with the lengths that these calls have, are
-simulated. Nothing is fitted to the run. The machine should do nothing else meanwhile.
+On a stack of its own. The stages are measured on pieces of the shipped recording (`callytics bench stages`),
+half of them before the run and half after it, since the machine's speed drifts. In between, calls, other
+pieces of the recording, come in at random times: so many together, at a share of the rate that the first
+half says can be sustained. Then the same arrivals, with the lengths that these calls have, are simulated.
+Nothing is fitted to the run. The machine should do nothing else meanwhile.
 """
 
 import argparse
@@ -22,20 +22,23 @@ from random import Random
 from statistics import fmean, stdev
 from typing import Any
 
+from callytics.cli import local
 from callytics.cli.api import Api, connect
 from callytics.cli.bench import measure, profile_of
 from callytics.cli.follow import follow
-from callytics.domain.stages import PIPELINE, Stage
-from callytics.embedded.parts import WORKERS, application
+from callytics.db.engine import unit_of_work
+from callytics.db.heartbeats import Heartbeats
+from callytics.domain.stages import Stage
 from callytics.embedded.stack import SAMPLES
 from callytics.placement.clips import cut
 from callytics.placement.forecast import highest_per_hour
 from callytics.placement.hardware import Hardware
-from callytics.placement.layout import Layout, Worker
+from callytics.placement.layout import Layout
+from callytics.placement.measure import running_of
 from callytics.placement.profile import Profile
 from callytics.placement.simulation import Batching, Simulated, simulate
 from callytics.placement.workload import Call, Workload, seeds
-from callytics.settings import Settings, get_settings
+from callytics.settings import get_settings
 
 SAMPLE = SAMPLES / "dialogue_16k_mono.wav"
 SHORTEST_S, LONGEST_S = 10.0, 20.0
@@ -56,7 +59,7 @@ def main() -> None:
                 ("calls", said.calls),
             )
         )
-        layout = local_layout(get_settings())
+        layout = local_layout()
         first = measure(before)
         rate = said.load * sustained(layout, profile_of(first, "before", len(before)), draw)
         print(f"{rate:.0f} calls an hour, {said.burst} together", flush=True)
@@ -67,14 +70,14 @@ def main() -> None:
         said.output.write_text(json.dumps(profile.model_dump(mode="json"), indent=1) + "\n")
     calls = [Call(at_s=_at(one, real), audio_s=one["duration_s"]) for one in real]
     foretold = [simulate(layout, profile, calls, one, NO_BATCHES) for one in seeds(1, REPLICATIONS)]
-    within = compare(real, foretold)
+    within = compare(real, foretold, profile)
     sys.exit(0 if within else f"Not within {TOLERANCE:.0%}.")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.placement", description=__doc__)
     parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--measured", type=int, default=8, help="recordings before, and after")
+    parser.add_argument("--measured", type=int, default=15, help="recordings before, and after")
     parser.add_argument("--load", type=float, default=0.6, help="of what can be sustained")
     parser.add_argument("--burst", type=int, default=10, help="calls that come together")
     parser.add_argument("--seed", type=int, default=1)
@@ -96,16 +99,11 @@ def stack(state_dir: Path) -> Iterator[None]:
         subprocess.run([*command, "down"], check=True)
 
 
-def local_layout(settings: Settings) -> Layout:
-    """What `callytics up` runs, with its nice levels: the list of its parts says both."""
-    nice = {part.name: part.nice for part in application(settings, set())}
-    served = {spec.queue for spec in PIPELINE}
-    found = [
-        Worker(queues=",".join(queues), nice=nice[f"worker-{'-'.join(queues)}"])
-        for queues in WORKERS
-        if served.intersection(queues)
-    ]
-    return Layout(hardware=Hardware(gpus=(), cores=os.cpu_count() or 1), workers=tuple(found))
+def local_layout() -> Layout:
+    """What runs now."""
+    with local.sessions() as sessions, unit_of_work(sessions) as session:
+        workers = running_of(Heartbeats(session).fresh(), get_settings())
+    return Layout(hardware=Hardware(gpus=(), cores=os.cpu_count() or 1), workers=tuple(workers))
 
 
 def clips(folder: Path, number: int, draw: Random) -> list[Path]:
@@ -149,7 +147,9 @@ def submit(api: Api, recording: Path) -> str:
         return str(api.submit_file(content, recording.name, {}, {})["call_id"])
 
 
-def compare(real: Sequence[Mapping[str, Any]], foretold: Sequence[Simulated]) -> bool:
+def compare(
+    real: Sequence[Mapping[str, Any]], foretold: Sequence[Simulated], profile: Profile
+) -> bool:
     """Print both sides; whether mean wait and throughput are within the tolerance."""
     lines = {
         "mean wait of a call, all queues, s": (
@@ -165,6 +165,7 @@ def compare(real: Sequence[Mapping[str, Any]], foretold: Sequence[Simulated]) ->
             [3600 * len(one.calls) / max(one.ended_at.values()) for one in foretold],
         ),
     }
+    print(f"while several stages run, {profile.loss.value:.1%} of the cores do no work")
     print(f"{'':36}{'measured':>10}{'simulated':>12}{'(sd)':>9}{'ratio':>8}")
     ratios = []
     for name, (measured_as, simulated_as) in lines.items():

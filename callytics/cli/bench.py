@@ -49,7 +49,7 @@ def stages(
     *,
     calls: Annotated[
         int, typer.Option(min=2, help="Without files: how many pieces of the sample.")
-    ] = 12,
+    ] = 18,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +63,8 @@ def stages(
     """Measure seconds, cores and memory of each stage, one at a time, through the running stack.
 
     Each recording is submitted once for each stage that the pipeline runs beside another, so that every
-    stage has the machine to itself. Nothing else should run on it meanwhile.
+    stage has the machine to itself; one in three is kept back and submitted with the others of these, whole
+    and at once, to see how stages slow each other. Nothing else should run on the machine meanwhile.
     """
     with _recordings(files, calls, seed) as recordings:
         profile = profile_of(measure(recordings), name, len(recordings))
@@ -114,8 +115,10 @@ def measure(recordings: Sequence[Path]) -> "Measured":
 
     with connect(None, None) as api:
 
-        def submit(recording: Path, stage: "Stage") -> Mapping[str, Any]:
-            return _one_call(api, recording, stage)
+        def submit(
+            recordings: Sequence[Path], stage: "Stage | None"
+        ) -> Sequence[Mapping[str, Any]]:
+            return _calls(api, recordings, stage)
 
         return measure(recordings, submit, here=_is_here(), tell=_quietly)
 
@@ -124,14 +127,16 @@ def profile_of(found: "Measured", name: str, recordings: int) -> "Profile":
     """Together with what the workers take that run now."""
     from callytics.db.engine import unit_of_work
     from callytics.db.heartbeats import Heartbeats
-    from callytics.placement.measure import profile_of, workers_of
+    from callytics.placement.measure import profile_of, running_of, workers_of
 
     source = f"{datetime.now(UTC):%Y-%m-%d} by `callytics bench stages`, {recordings} recordings"
     with local.sessions() as sessions, unit_of_work(sessions) as session:
-        workers = workers_of(Heartbeats(session).fresh(), local.settings(), source)
+        heartbeats = Heartbeats(session).fresh()
+        workers = workers_of(heartbeats, local.settings(), source)
+        running = running_of(heartbeats, local.settings())
     about = f"Measured on {_machine() if _is_here() else 'another machine'}, {source}."
     cores = os.cpu_count() if _is_here() else None
-    return profile_of(name, about, found, workers, cores=cores, source=source)
+    return profile_of(name, about, found, workers, running, cores=cores, source=source)
 
 
 def _is_here() -> bool:
@@ -143,20 +148,26 @@ def _quietly(message: str) -> None:
     say(message, "dim")
 
 
-def _one_call(api: "Api", recording: Path, stage: "Stage") -> Mapping[str, Any]:
+def _calls(
+    api: "Api", recordings: Sequence[Path], stage: "Stage | None"
+) -> Sequence[Mapping[str, Any]]:
     from callytics.cli.follow import follow
     from callytics.domain.job import JobStatus
 
-    with recording.open("rb") as content:
-        call_id = api.submit_file(content, recording.name, {"stages": [stage.value]}, {})["call_id"]
-    for _ in follow(api, [call_id]):
+    fields = {"stages": [stage.value]} if stage else {}
+    call_ids = []
+    for recording in recordings:
+        with recording.open("rb") as content:
+            call_ids.append(api.submit_file(content, recording.name, fields, {})["call_id"])
+    for _ in follow(api, call_ids):
         pass
-    call: Mapping[str, Any] = api.call(call_id)
-    if call["status"] != JobStatus.COMPLETED:
-        raise CommandError(
-            f"The call {call_id} was not completed: `callytics calls show {call_id}`."
-        )
-    return call
+    found = [api.call(call_id) for call_id in call_ids]
+    for call in found:
+        if call["status"] != JobStatus.COMPLETED:
+            raise CommandError(
+                f"The call {call['call_id']} was not completed: see `callytics calls show` of it."
+            )
+    return found
 
 
 def _machine() -> str:
@@ -174,6 +185,9 @@ def _processor() -> str:
 
 
 def _show(profile: "Profile") -> None:
+    say(
+        f"Of the cores {profile.loss.value:.0%} do no work while several stages run ({profile.loss.kind})."
+    )
     print_table(
         ("stage", "fixed s", "s a second of audio", "cores", "runs", "off the line"),
         (

@@ -55,11 +55,14 @@ def used(task: Task, name: str) -> float:
 
 
 def device_loads(layout: Layout, task: Task) -> dict[str, float]:
-    """Share of each device that is taken, on average."""
+    """Share of each device that is taken, on average; what is lost where runs meet is not there to take."""
     found = dict.fromkeys(layout.capacities(task.profile), 0.0)
     for worker in layout.workers:
         found[worker.device] += used(task, worker.queues) / layout.count(worker.queues)
-    return {name: used / layout.capacities(task.profile)[name] for name, used in found.items()}
+    kept = 1 - task.profile.loss.value
+    return {
+        name: used / (kept * layout.capacities(task.profile)[name]) for name, used in found.items()
+    }
 
 
 def binds(layout: Layout, task: Task) -> str:

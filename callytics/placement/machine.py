@@ -74,6 +74,14 @@ def _resident_mib(pid: int) -> float:
     return 0.0
 
 
+def nice(*pids: int) -> int:
+    """The nice level of the first of these processes that there is; 0: there is none."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            return os.getpriority(os.PRIO_PROCESS, pid)
+    return 0
+
+
 def with_argument(*wanted: str) -> list[int]:
     """Processes on whose command line all of these stand."""
     found = []

@@ -13,15 +13,23 @@ from callytics.domain.routes import FIRST, Lane
 from callytics.domain.stages import PIPELINE, SPECS, Queue, Stage
 from callytics.errors import MeasurementError
 from callytics.placement import machine
+from callytics.placement.calibrate import Burst, loss_of
 from callytics.placement.fit import Sample, cost_of, hop_of
+from callytics.placement.layout import Worker
 from callytics.placement.machine import BusyMeter
 from callytics.placement.profile import Figure, Kind, Profile, WorkerProfile
+from callytics.placement.workload import Call
 from callytics.settings import Settings
 
-Submit = Callable[[Path, Stage], Mapping[str, Any]]
-"""Submits a recording for one stage and what it needs; the call's result, once it has ended."""
+Submit = Callable[[Sequence[Path], Stage | None], Sequence[Mapping[str, Any]]]
+"""Submits recordings at once, for one stage and what it needs, or None: for all; the calls' results, once
+they have ended."""
 
 Said = Callable[[str], None]
+
+TOGETHER = 3
+"""Of so many recordings one is kept to be submitted with others: nobody has heard it before either, and chat
+models are quick with what they have read."""
 
 IDLE_S = 5.0
 """How long is looked at what the stack does while it waits."""
@@ -35,34 +43,52 @@ def side_by_side() -> Iterator[Stage]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """Runs that were alone, and the cores that are busy anyway."""
+    """Runs that were alone, calls that came together, and the cores that are busy anyway."""
 
     samples: Sequence[Sample]
+    bursts: Sequence[Burst]
     idle_cores: float
 
     def __add__(self, other: "Measured") -> "Measured":
         return Measured(
             samples=[*self.samples, *other.samples],
+            bursts=[*self.bursts, *other.bursts],
             idle_cores=(self.idle_cores + other.idle_cores) / 2,
         )
 
 
 def measure(recordings: Sequence[Path], submit: Submit, *, here: bool, tell: Said) -> Measured:
     """`here`: the stack is on this machine. A call that counts for nothing goes first, to warm all up."""
-    submit(recordings[0], Stage.SENTIMENT)  # not the summary: its engine would know the text again
+    kept = len(recordings) // TOGETHER
+    together, single = recordings[:kept], recordings[kept:]
+    submit(single[:1], Stage.SENTIMENT)  # not the summary: its engine would know the text again
     probes = list(side_by_side())
     with BusyMeter() as meter:
         since = time.time()
         time.sleep(IDLE_S)
         idle = meter.cores(since, time.time())
         samples: list[Sample] = []
-        for number, recording in enumerate(recordings, start=1):
+        for number, recording in enumerate(single, start=1):
             for stage in probes:
-                call = submit(recording, stage)
+                [call] = submit([recording], stage)
                 time.sleep(2 * machine.LOOK_EVERY_S)  # the meter sees the end, too
                 samples += alone(call, meter if here else None, idle)
             tell(f"{number} of {len(recordings)} recordings measured")
-    return Measured(samples=samples, idle_cores=idle if here else 0.0)
+    bursts = [burst_of(submit(together, None))] if len(together) > 1 else []
+    tell(f"{len(recordings)} of {len(recordings)} recordings measured")
+    return Measured(samples=samples, bursts=bursts, idle_cores=idle if here else 0.0)
+
+
+def burst_of(calls: Sequence[Mapping[str, Any]]) -> Burst:
+    came = [_epoch(call["created_at"]) for call in calls]
+    ended = [_epoch(call["completed_at"]) for call in calls]
+    return Burst(
+        calls=[
+            Call(at_s=at - min(came), audio_s=call["duration_s"])
+            for at, call in sorted(zip(came, calls, strict=True), key=lambda pair: pair[0])
+        ],
+        mean_s=sum(ended) / len(ended) - sum(came) / len(came),
+    )
 
 
 def alone(call: Mapping[str, Any], meter: BusyMeter | None, idle: float) -> list[Sample]:
@@ -98,10 +124,12 @@ def profile_of(
     about: str,
     found: Measured,
     workers: Mapping[str, WorkerProfile],
+    running: Sequence[Worker],
     *,
     cores: float | None,
     source: str,
 ) -> Profile:
+    """`running`: the workers that there were, where they were; `cores` None: not known."""
     by_stage: dict[Stage, list[Sample]] = defaultdict(list)
     for sample in found.samples:
         by_stage[sample.stage].append(sample)
@@ -113,7 +141,7 @@ def profile_of(
         if one.device == "gpu"
         for queue in queues.split(",")
     }
-    return Profile(
+    profile = Profile(
         name=name,
         about=about,
         cores=cores,
@@ -125,19 +153,41 @@ def profile_of(
         },
         workers=dict(workers),
     )
+    if not found.bursts or cores is None or on_gpu:
+        return profile
+    return profile.model_copy(
+        update={"loss": loss_of(found.bursts, profile, running, cores=cores, source=source)}
+    )
 
 
 def workers_of(
     heartbeats: Sequence[WorkerHeartbeat], settings: Settings, source: str
 ) -> Mapping[str, WorkerProfile]:
     """The running workers of the pipeline's queues: memory now, after they have worked, and load seconds."""
-    served = {spec.queue for spec in PIPELINE}
     return {
-        ",".join(row.queues): _worker(row, settings, source)
-        for row in heartbeats
-        if served.intersection(row.queues)
-        and all(Lane.parse(name).variant == FIRST for name in row.queues)
+        ",".join(row.queues): _worker(row, settings, source) for row in _of_pipeline(heartbeats)
     }
+
+
+def running_of(heartbeats: Sequence[WorkerHeartbeat], settings: Settings) -> Sequence[Worker]:
+    """The same as they run on the cores of this machine, with their nice levels; a chat worker has that of
+    its engine, which does the work.
+    """
+    return [
+        Worker(
+            queues=",".join(row.queues), nice=machine.nice(*_engine(row.queues, settings), row.pid)
+        )
+        for row in _of_pipeline(heartbeats)
+    ]
+
+
+def _of_pipeline(heartbeats: Sequence[WorkerHeartbeat]) -> Iterator[WorkerHeartbeat]:
+    served = {spec.queue for spec in PIPELINE}
+    for row in heartbeats:
+        if served.intersection(row.queues) and all(
+            Lane.parse(name).variant == FIRST for name in row.queues
+        ):
+            yield row
 
 
 def _worker(row: WorkerHeartbeat, settings: Settings, source: str) -> WorkerProfile:

@@ -1,44 +1,70 @@
-"""A placement as lines to paste: settings of the workers, commands of the engines, numbers of replicas."""
+"""A placement as lines to paste: variables for workers or the `.env` of docker-compose.yml, and what to start."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from callytics.placement.layout import CPU, Layout, Worker, fraction, index_of
 from callytics.placement.profile import Profile
 
 
 def lines(layout: Layout, profile: Profile) -> Iterator[str]:
+    """A variable names one GPU, so where workers of a queue are on several, the further ones are comments."""
+    groups: dict[str, list[tuple[Worker, int]]] = defaultdict(list)
     for worker, number in layout.groups():
-        said = profile.workers[worker.queues]
-        yield f"# {_times(number)} `callytics worker --queues {worker.queues}`"
-        if said.engine:
-            yield from _engine(layout, profile, worker, number)
-        elif worker.device != CPU:
-            gpu = index_of(worker.device)
-            share = fraction(said, layout.hardware.gpus[gpu])
-            for queue in worker.queues.split(","):
-                yield f"CALLYTICS_WORKERS__{queue.upper()}__GPU={gpu}"
-                yield f"CALLYTICS_WORKERS__{queue.upper()}__MEMORY_FRACTION={share:g}"
-    yield f"# docker compose up -d {' '.join(_scales(layout))}"
+        groups[worker.queues].append((worker, number))
+    for queues, (first, *others) in groups.items():
+        yield from _started(layout, profile, *first)
+        yield from _variables(layout, profile, first[0])
+        for other in others:
+            yield from _started(layout, profile, *other)
+            yield f"# in another environment; in compose, a service that extends {_services(queues)[0]}:"
+            yield from (f"# {line}" for line in _variables(layout, profile, other[0]))
+    scales = (
+        f"--scale {service}={first[1]}"
+        for queues, (first, *_) in groups.items()
+        for service in _services(queues)
+    )
+    yield f"# docker compose up -d {' '.join(scales)}"
 
 
-def _engine(layout: Layout, profile: Profile, worker: Worker, number: int) -> Iterator[str]:
+def _started(layout: Layout, profile: Profile, worker: Worker, number: int) -> Iterator[str]:
+    yield f"# {number} x `callytics worker --queues {worker.queues}`"
     said = profile.workers[worker.queues]
-    yield f"CALLYTICS_WORKERS__{worker.queues.upper()}__CONCURRENCY={said.at_once}"
-    command = f"vllm serve {said.engine} --max-num-seqs {said.at_once}"
-    if worker.device != CPU:
-        gpu = index_of(worker.device)
-        share = fraction(said, layout.hardware.gpus[gpu])
-        command = f"CUDA_VISIBLE_DEVICES={gpu} {command} --gpu-memory-utilization {share:g}"
-    yield f"# which asks {_times(number)} {command}"
+    if said.engine:
+        command = f"vllm serve {said.engine} --max-num-seqs {said.at_once}"
+        if worker.device != CPU:
+            share = _share(layout, profile, worker)
+            command = (
+                f"CUDA_VISIBLE_DEVICES={index_of(worker.device)} {command} "
+                f"--gpu-memory-utilization {share:g}"
+            )
+        yield f"# which asks {number} x {command}"
 
 
-def _times(number: int) -> str:
-    return f"{number} x"
+def _variables(layout: Layout, profile: Profile, worker: Worker) -> Iterator[str]:
+    engine, on_gpu = profile.workers[worker.queues].engine, worker.device != CPU
+    for queue in worker.queues.upper().split(","):
+        if engine:
+            at_once = profile.workers[worker.queues].at_once
+            yield f"CALLYTICS_WORKERS__{queue}__CONCURRENCY={at_once}"
+        if on_gpu:
+            # A chat model's GPU is that of its server, which has variables of docker-compose.yml alone.
+            gpu, memory = (
+                (f"{queue}_GPU", f"{queue}_GPU_MEMORY")
+                if engine
+                else (
+                    f"CALLYTICS_WORKERS__{queue}__GPU",
+                    f"CALLYTICS_WORKERS__{queue}__MEMORY_FRACTION",
+                )
+            )
+            yield f"{gpu}={index_of(worker.device)}"
+            yield f"{memory}={_share(layout, profile, worker):g}"
 
 
-def _scales(layout: Layout) -> Iterator[str]:
-    """One service a worker, as docker-compose.yml calls them."""
-    names = dict.fromkeys(worker.queues for worker in layout.workers)
-    for name in names:
-        service = "text" if "," in name else name
-        yield f"--scale worker-{service}={layout.count(name)}"
+def _share(layout: Layout, profile: Profile, worker: Worker) -> float:
+    return fraction(profile.workers[worker.queues], layout.hardware.gpus[index_of(worker.device)])
+
+
+def _services(queues: str) -> Sequence[str]:
+    """As docker-compose.yml calls them, one a queue."""
+    return [f"worker-{queue}" for queue in queues.split(",")]

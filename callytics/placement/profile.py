@@ -42,6 +42,13 @@ class Figure(_Block):
     """Where it comes from, for a person."""
 
 
+NO_LOSS = Figure(
+    value=0,
+    kind=Kind.ASSUMED,
+    source="runs on one device are taken to slow each other by sharing it alone",
+)
+
+
 class Spread(_Block):
     """Seconds that runs took, by what the costs below foretell: the simulation draws from these."""
 
@@ -102,6 +109,9 @@ class Profile(_Block):
     """From the end of a stage to the start of the next where a worker is free."""
     idle_cores: Figure
     """What the processes take while there is nothing to do."""
+    loss: Figure = NO_LOSS
+    """Share of a device that does no work while several runs are on it, since they wait for each other's
+    threads, memory and caches."""
     works: dict[Work, WorkProfile]
     workers: dict[str, WorkerProfile]
     """By the queues that the worker serves: `stt`, `punctuate,sentiment`."""
@@ -113,6 +123,8 @@ class Profile(_Block):
 
     @model_validator(mode="after")
     def _everything_has_a_worker(self) -> Self:
+        if self.loss.value >= 1:
+            raise ValueError("`loss` is below 1: a device that loses all would never end anything")
         served = [name for worker in self.workers for name in worker.split(",")]
         if unknown := set(served) - set(Queue):
             raise ValueError(f"there is no queue {', '.join(sorted(unknown))}")

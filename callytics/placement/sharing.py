@@ -21,12 +21,14 @@ class SharedDevice:
     """Processor sharing (Kleinrock 1967), weighted, with a limit a run.
 
     What a run cannot use goes to the others, so nothing is idle that somebody could use. Rates change only
-    when a run begins or ends; in between the device sleeps until the first end.
+    when a run begins or ends; in between the device sleeps until the first end. While there are several
+    runs, the share `loss` of the device does no work.
     """
 
-    def __init__(self, env: simpy.Environment, capacity: float) -> None:
+    def __init__(self, env: simpy.Environment, capacity: float, loss: float = 0.0) -> None:
         self._env = env
         self._capacity = capacity
+        self._loss = loss
         self._runs: list[_Run] = []
         self._seen_at = env.now
         self._alarm: simpy.Event | None = None
@@ -48,11 +50,9 @@ class SharedDevice:
 
     def _go_on(self) -> None:
         """Share the device anew, and wake up at the next end."""
-        for run, rate in zip(
-            self._runs,
-            shares(self._capacity, [(run.most, run.weight) for run in self._runs]),
-            strict=True,
-        ):
+        capacity = self._capacity * (1 - self._loss if len(self._runs) > 1 else 1)
+        limits = [(run.most, run.weight) for run in self._runs]
+        for run, rate in zip(self._runs, shares(capacity, limits), strict=True):
             run.rate = rate
         self._alarm = None
         if self._runs:

@@ -67,7 +67,7 @@ class _Simulation:
         self._draw = draw
         self._batching = batching
         self._devices = {
-            name: SharedDevice(self._env, capacity)
+            name: SharedDevice(self._env, capacity, profile.loss.value)
             for name, capacity in layout.capacities(profile).items()
         }
         self._queues = {name: simpy.Store(self._env) for name in profile.workers}

@@ -105,7 +105,7 @@ GPUS = [
     graph(
         "GPUs at work",
         "From NVIDIA's dcgm-exporter.",
-        ("DCGM_FI_DEV_GPU_UTIL", "{{Hostname}} {{gpu}}"),
+        ("DCGM_FI_DEV_GPU_UTIL", "{{instance}} GPU {{gpu}}"),
         unit="percent",
         width=6,
     ),
@@ -114,7 +114,7 @@ GPUS = [
         "From NVIDIA's dcgm-exporter: the share in use.",
         (
             "DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE)",
-            "{{Hostname}} {{gpu}}",
+            "{{instance}} GPU {{gpu}}",
         ),
         unit="percentunit",
         width=6,
@@ -122,14 +122,14 @@ GPUS = [
     graph(
         "GPU temperature",
         "From NVIDIA's dcgm-exporter.",
-        ("DCGM_FI_DEV_GPU_TEMP", "{{Hostname}} {{gpu}}"),
+        ("DCGM_FI_DEV_GPU_TEMP", "{{instance}} GPU {{gpu}}"),
         unit="celsius",
         width=6,
     ),
     graph(
         "GPU power",
         "From NVIDIA's dcgm-exporter.",
-        ("DCGM_FI_DEV_POWER_USAGE", "{{Hostname}} {{gpu}}"),
+        ("DCGM_FI_DEV_POWER_USAGE", "{{instance}} GPU {{gpu}}"),
         unit="watt",
         width=6,
     ),

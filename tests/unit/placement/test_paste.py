@@ -1,6 +1,9 @@
-"""What is printed to be pasted is what the settings know."""
+"""What is printed to be pasted is what the settings and the compose file know."""
+
+from pathlib import Path
 
 import pytest
+import yaml
 
 from callytics.domain.stages import Queue
 from callytics.placement.hardware import Hardware, parse_gpus
@@ -9,37 +12,54 @@ from callytics.placement.paste import lines
 from callytics.placement.profile import load
 from callytics.settings import Settings
 
+COMPOSE = Path("docker-compose.yml").read_text("utf-8")
+
 LAYOUT = Layout(
     hardware=Hardware(gpus=parse_gpus("24GB,80GB"), cores=8),
     workers=(
         Worker(queues="audio"),
         Worker(queues="audio"),
         Worker(queues="stt", device="gpu0"),
-        Worker(queues="punctuate,sentiment", device="gpu1"),
+        Worker(queues="stt", device="gpu1"),
+        Worker(queues="sentiment", device="gpu1"),
         Worker(queues="slm", device="gpu1"),
     ),
 )
 
 
+def pasted() -> dict[str, str]:
+    said = [line.split("=") for line in lines(LAYOUT, load("production")) if line[0] != "#"]
+    assert len(said) == len(dict(said))  # nothing is said twice, so nothing is overridden
+    return dict(said)
+
+
 def test_settings_are_those_of_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = dict(
-        line.split("=")
-        for line in lines(LAYOUT, load("production"))
-        if line.startswith("CALLYTICS_")
-    )
-    for name, value in said.items():
+    for name, value in pasted().items():
         monkeypatch.setenv(name, value)
     settings = Settings()
 
     assert settings.worker(Queue.STT).gpu == "0"
     assert settings.worker(Queue.STT).memory_fraction == pytest.approx(0.3)
-    # The queues that share a worker are pinned alike; of a larger GPU the same memory is a smaller share.
-    assert settings.worker(Queue.PUNCTUATE) == settings.worker(Queue.SENTIMENT)
     assert settings.worker(Queue.SENTIMENT).gpu == "1"
-    assert settings.worker(Queue.SENTIMENT).memory_fraction == pytest.approx(0.04)
+    # Of a larger GPU the same memory is a smaller share.
+    assert settings.worker(Queue.SENTIMENT).memory_fraction == pytest.approx(0.02)
     # Whose worker only waits for its engine.
     assert settings.worker(Queue.SLM).gpu is None
     assert settings.worker(Queue.SLM).concurrency == 8
+
+
+def test_the_compose_file_knows_every_variable() -> None:
+    assert pasted()["SLM_GPU"] == "1"
+    assert pasted()["SLM_GPU_MEMORY"] == "0.11"
+    for name in pasted():
+        # The share of one that knows none is of no use, and comes by the env file.
+        assert f"${{{name}:" in COMPOSE or name == "CALLYTICS_WORKERS__STT__MEMORY_FRACTION"
+
+
+def test_workers_on_a_second_gpu_want_an_environment_of_their_own() -> None:
+    said = list(lines(LAYOUT, load("production")))
+    assert "# CALLYTICS_WORKERS__STT__GPU=1" in said
+    assert any("a service that extends worker-stt:" in line for line in said)
 
 
 def test_an_engine_is_a_command_with_its_share() -> None:
@@ -50,7 +70,18 @@ def test_an_engine_is_a_command_with_its_share() -> None:
     assert "--max-num-seqs 8" in engine
 
 
-def test_replicas_are_counted() -> None:
+def test_replicas_are_counted_of_services_that_there_are() -> None:
     *_, compose = lines(LAYOUT, load("production"))
     assert "--scale worker-audio=2" in compose
-    assert "--scale worker-text=1" in compose
+    assert "--scale worker-stt=1" in compose
+    services = yaml.safe_load(COMPOSE)["services"]
+    for option in compose.split("--scale ")[1:]:
+        assert option.partition("=")[0] in services
+
+
+def test_a_worker_of_several_queues_is_several_services() -> None:
+    both = Layout(
+        hardware=Hardware(gpus=(), cores=2), workers=(Worker(queues="punctuate,sentiment"),)
+    )
+    *_, compose = lines(both, load("offline"))
+    assert "--scale worker-punctuate=1 --scale worker-sentiment=1" in compose

@@ -31,10 +31,12 @@ def test_who_is_not_satisfied_gets_as_much_for_its_weight_as_anybody(
         assert part == pytest.approx(most) or part / weight == pytest.approx(best)
 
 
-def ends(capacity: float, *runs: tuple[float, float, float, float]) -> list[float]:
+def ends(
+    capacity: float, *runs: tuple[float, float, float, float], loss: float = 0.0
+) -> list[float]:
     """When runs (begins at, seconds alone, use, weight) end."""
     env = simpy.Environment()
-    device = SharedDevice(env, capacity)
+    device = SharedDevice(env, capacity, loss)
     found = [0.0] * len(runs)
 
     def one(i: int, at_s: float, seconds: float, use: float, weight: float) -> object:
@@ -59,6 +61,11 @@ def test_two_that_fill_a_device_take_twice_as_long_until_one_ends() -> None:
 
 def test_two_that_fill_half_a_device_each_do_not_meet() -> None:
     assert ends(2, (0, 2, 1, 1), (0, 3, 1, 1)) == pytest.approx([2, 3])
+
+
+def test_where_runs_meet_a_part_of_the_device_is_lost_and_none_where_one_is_alone() -> None:
+    # Half of it is left to both: the first has its 1 second done after 4, the second 1 of its 3.
+    assert ends(1, (0, 1, 1, 1), (0, 3, 1, 1), loss=0.5) == pytest.approx([4, 6])
 
 
 def test_a_heavier_run_goes_first_and_the_lighter_one_loses_no_work() -> None:
