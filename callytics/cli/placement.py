@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 ENOUGH_CALLS = 20
+ENOUGH_BURSTS = 50
+"""That are simulated: of a few, chance says most."""
+
 LATEST_CALLS = 5000
 
 
@@ -53,7 +56,9 @@ def plan(
         object,
         typer.Option(parser=_gpus, metavar="GPUS", help="2x24GB, or 1x24GB,1x80GB, or 0 for none."),
     ],
-    calls_per_hour: Annotated[float, typer.Option(min=0.1, help="Calls that come in.")],
+    calls_per_hour: Annotated[
+        float, typer.Option(min=0.1, max=100_000, help="Calls that come in.")
+    ],
     cores: Annotated[
         float | None, typer.Option(min=1, help="CPU cores. (default: this machine's)")
     ] = None,
@@ -77,7 +82,7 @@ def plan(
     from_database: Annotated[
         bool, typer.Option("--from-database", help="Lengths as the latest calls there have them.")
     ] = False,
-    burst: Annotated[int, typer.Option(min=1, help="Calls that come in at a time.")] = 1,
+    burst: Annotated[int, typer.Option(min=1, max=100, help="Calls that come in at a time.")] = 1,
     analyse: Annotated[
         bool,
         typer.Option("--analyse/--no-analyse", help="Whether batches of calls are analysed, too."),
@@ -94,7 +99,7 @@ def plan(
     """
     from callytics.placement import planner
     from callytics.placement.demand import Task
-    from callytics.placement.forecast import Effort
+    from callytics.placement.forecast import CALLS, Effort
     from callytics.placement.hardware import Hardware
     from callytics.placement.profile import load
     from callytics.placement.simulation import Batching
@@ -111,7 +116,8 @@ def plan(
         max_wait_s=max_wait.total_seconds(),
         batching=Batching(size=batch.size, window_s=batch.window_s),
     )
-    chosen = planner.plan(task, Effort(replications=replications, seed=seed))
+    calls = max(CALLS, ENOUGH_BURSTS * burst)
+    chosen = planner.plan(task, Effort(calls=calls, replications=replications, seed=seed))
     if as_json:
         print_json(_view(chosen, task))
     else:

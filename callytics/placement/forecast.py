@@ -16,6 +16,7 @@ from callytics.placement.workload import Workload, seeds
 
 WARM_UP = 0.2
 """Of the calls: they meet a system that is still empty, and are left out."""
+CALLS = 1500
 BURST_CALLS = 1000
 NEARLY_ALL = 0.95
 
@@ -24,7 +25,7 @@ NEARLY_ALL = 0.95
 class Effort:
     """How long is simulated: so many calls, so many times, each from its own seed."""
 
-    calls: int = 1500
+    calls: int = CALLS
     replications: int = 8
     seed: int = 1
 

@@ -1,10 +1,14 @@
-"""A placement as lines to paste: variables for workers or the `.env` of docker-compose.yml, and what to start."""
+"""A placement as lines to paste: variables of workers or of docker-compose.yml, and what to start."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from callytics.domain.stages import Queue
 from callytics.placement.layout import CPU, Layout, Worker, fraction, index_of
 from callytics.placement.profile import Profile
+
+WITH_MODELS = frozenset({Queue.DIARIZE, Queue.STT, Queue.PUNCTUATE, Queue.SENTIMENT})
+"""Of each of these docker-compose.yml has two services, one with a GPU and one without."""
 
 
 def lines(layout: Layout, profile: Profile) -> Iterator[str]:
@@ -12,17 +16,17 @@ def lines(layout: Layout, profile: Profile) -> Iterator[str]:
     groups: dict[str, list[tuple[Worker, int]]] = defaultdict(list)
     for worker, number in layout.groups():
         groups[worker.queues].append((worker, number))
-    for queues, (first, *others) in groups.items():
+    for first, *others in groups.values():
         yield from _started(layout, profile, *first)
         yield from _variables(layout, profile, first[0])
         for other in others:
             yield from _started(layout, profile, *other)
-            yield f"# in another environment; in compose, a service that extends {_services(queues)[0]}:"
+            yield f"# in another environment; in compose, a service that extends {_services(other[0])[0]}:"
             yield from (f"# {line}" for line in _variables(layout, profile, other[0]))
     scales = (
         f"--scale {service}={first[1]}"
-        for queues, (first, *_) in groups.items()
-        for service in _services(queues)
+        for first, *_ in groups.values()
+        for service in _services(first[0])
     )
     yield f"# docker compose up -d {' '.join(scales)}"
 
@@ -65,6 +69,12 @@ def _share(layout: Layout, profile: Profile, worker: Worker) -> float:
     return fraction(profile.workers[worker.queues], layout.hardware.gpus[index_of(worker.device)])
 
 
-def _services(queues: str) -> Sequence[str]:
+def _services(worker: Worker) -> Sequence[str]:
     """As docker-compose.yml calls them, one a queue."""
-    return [f"worker-{queue}" for queue in queues.split(",")]
+    queues = worker.queues.split(",")
+    return [
+        f"worker-{queue}-cpu"
+        if worker.device == CPU and queue in WITH_MODELS
+        else f"worker-{queue}"
+        for queue in queues
+    ]

@@ -73,6 +73,9 @@ def test_what_the_hardware_does_not_hold_is_said_with_what_would(run: Run, file:
         (["--calls-per-hour", "600"], "--gpus"),
         (["--gpus", "1x24GB"], "--calls-per-hour"),
         (["--gpus", "1x24GB", "--calls-per-hour", "0"], "--calls-per-hour"),
+        (["--gpus", "1x24GB", "--calls-per-hour", "inf"], "--calls-per-hour"),
+        (["--gpus", "1x24GB", "--calls-per-hour", "nan"], "--calls-per-hour"),
+        (["--gpus", "1x24GB", "--calls-per-hour", "6", "--burst", "2000"], "--burst"),
         (["--gpus", "1x24GB", "--calls-per-hour", "6", "--max-wait", "soon"], "90m"),
         (
             ["--gpus", "0", "--calls-per-hour", "6", "--call-length", "3m", "--from-database"],

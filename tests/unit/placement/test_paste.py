@@ -74,9 +74,16 @@ def test_replicas_are_counted_of_services_that_there_are() -> None:
     *_, compose = lines(LAYOUT, load("production"))
     assert "--scale worker-audio=2" in compose
     assert "--scale worker-stt=1" in compose
-    services = yaml.safe_load(COMPOSE)["services"]
-    for option in compose.split("--scale ")[1:]:
-        assert option.partition("=")[0] in services
+    assert scaled(compose) <= started_with("gpu")
+
+
+def scaled(compose: str) -> set[str]:
+    return {option.partition("=")[0] for option in compose.split("--scale ")[1:]}
+
+
+def started_with(profile: str) -> set[str]:
+    services = yaml.safe_load(COMPOSE)["services"].items()
+    return {name for name, service in services if profile in service.get("profiles", [profile])}
 
 
 def test_a_worker_of_several_queues_is_several_services() -> None:
@@ -84,4 +91,5 @@ def test_a_worker_of_several_queues_is_several_services() -> None:
         hardware=Hardware(gpus=(), cores=2), workers=(Worker(queues="punctuate,sentiment"),)
     )
     *_, compose = lines(both, load("offline"))
-    assert "--scale worker-punctuate=1 --scale worker-sentiment=1" in compose
+    assert "--scale worker-punctuate-cpu=1 --scale worker-sentiment-cpu=1" in compose
+    assert scaled(compose) <= started_with("cpu")
