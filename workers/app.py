@@ -36,7 +36,7 @@ LIGHT = frozenset({Queue.CONTROL, Queue.SLM, Queue.MLM, Queue.CALLBACK, Queue.DI
 """Queues whose work is waiting for a server: threads of the main process serve them."""
 
 SCHEMA_EVERY_S = 2.0
-"""How often a worker that is newer than the tables looks whether they were upgraded."""
+"""How often a worker whose database is away, or older than itself, looks whether that has changed."""
 
 
 def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int:
@@ -79,7 +79,7 @@ def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int
 
 def wait_for_schema(settings: Settings) -> None:
     """Return once the database is at this program's version or a newer one: an upgrade that starts workers
-    before `callytics db upgrade` has run waits for it. One that is away is waited for elsewhere.
+    before `callytics db upgrade` has run waits for it. One that is away may turn out to be older.
     """
     engine = make_engine(settings, application="callytics-worker")
     sessions = make_sessions(engine)
@@ -96,8 +96,7 @@ def _lack(sessions: sessionmaker[Session]) -> str | None:
         with unit_of_work(sessions) as session:
             return schema_version.lack(session)
     except SQLAlchemyError as error:
-        log.warning("schema_not_seen", error=type(error).__name__)
-        return None
+        return f"The database does not answer ({type(error).__name__})."
 
 
 def _recycle_after(queues: Sequence[Queue], settings: Settings) -> int | None:

@@ -44,7 +44,9 @@ class ObjectAudioStore:
         except FileNotFoundError as error:
             raise AudioMissingError from error
         if self._directory:
-            _flush_to_disk(self._directory / target)
+            moved = self._directory / target
+            for each in (moved, moved.parent):
+                flush_to_disk(each)
 
     def read(self, key: str) -> Iterator[bytes]:
         try:
@@ -101,14 +103,13 @@ def make_audio_store(settings: Settings) -> ObjectAudioStore:
     return ObjectAudioStore(settings.audio_store_url)
 
 
-def _flush_to_disk(path: Path) -> None:
-    """Keep `path` through a power cut, as PostgreSQL keeps the row that names it."""
-    for each in (path, path.parent):
-        descriptor = os.open(each, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def flush_to_disk(path: Path) -> None:
+    """Keep what a file holds, or the names in a folder, through a power cut, as PostgreSQL keeps its rows."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _delete_older_files(directory: Path, oldest: float) -> int:

@@ -5,6 +5,7 @@ copied: what comes in meanwhile is in neither. The folder gets its name last, so
 like one; rows are restored last, in one transaction, so half a restore is simply given again.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -12,20 +13,20 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from callytics import __version__
-from callytics.adapters.audio_store import READ_CHUNK_BYTES, ObjectAudioStore
+from callytics.adapters.audio_store import READ_CHUNK_BYTES, ObjectAudioStore, flush_to_disk
 from callytics.db.schema_version import newest
 from callytics.errors import AudioMissingError, BackupError
 from callytics.ports import call_folder
 
 DUMP, AUDIO, NOTE = "database.dump", "audio", "backup.json"
-FORMAT = 1
+FORMAT = 2
 
 Program = Callable[[str], str]
 """Finds PostgreSQL's own program of a name."""
@@ -46,39 +47,68 @@ class Note:
     """Of whose recordings there should be some."""
     audio_files: int | None
     """None: the recordings were left out."""
+    audio_bytes: int | None = None
+    """Of the recordings; None: they were left out, or the note is of format 1."""
     audio_missing: int
     """Calls without a recording: it was deleted while the backup was made."""
 
 
 def create(folder: Path, engine: Engine, store: ObjectAudioStore | None, program: Program) -> Note:
     """Back up into `folder`, which is not there yet; `store` None leaves the recordings out."""
-    if folder.exists():
-        raise BackupError(f"{folder} is there already: each backup wants a new folder.")
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700, parents=True)
+    with _unfinished(folder) as unfinished:
+        note = _fill(unfinished, engine, store, program)
+        (unfinished / NOTE).write_text(json.dumps(asdict(note), indent=2) + "\n")
+        for path in (*unfinished.rglob("*"), unfinished):
+            flush_to_disk(path)  # a name that says finished must not outlive what it names
+        unfinished.rename(folder)
+        flush_to_disk(folder.parent)
+    return note
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """The folder to fill, which is nobody else's; one that a backup left which was cut short is emptied."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f"{folder.name}.lock")
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # whoever dies lets go of it
+        except BlockingIOError as error:
+            raise BackupError(f"{folder} is being made by another backup.") from error
+        if folder.exists():
+            lock.unlink()
+            raise BackupError(f"{folder} is there already: each backup wants a new folder.")
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        yield unfinished
+        lock.unlink()  # not before the folder is there: who holds one that is gone sees that
+
+
+def _fill(folder: Path, engine: Engine, store: ObjectAudioStore | None, program: Program) -> Note:
     with _snapshot(engine) as connection:
         schema = connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
         calls = _with_audio(connection)
-        _dump(engine.url, connection, unfinished / DUMP, program)
-    copied = _copy(store, _local(unfinished), calls) if store else None
-    note = Note(
+        _dump(engine.url, connection, folder / DUMP, program)
+    copied = _copy(store, _local(folder), calls) if store else None
+    return Note(
         format=FORMAT,
         version=__version__,
         schema=str(schema),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        dump_sha256=_sha256(unfinished / DUMP),
+        dump_sha256=_sha256(folder / DUMP),
         calls=len(calls),
         audio_files=sum(copied) if copied is not None else None,
+        audio_bytes=sum(_sizes(folder)) if copied is not None else None,
         audio_missing=copied.count(0) if copied is not None else 0,
     )
-    (unfinished / NOTE).write_text(json.dumps(asdict(note), indent=2) + "\n")
-    unfinished.rename(folder)
-    return note
 
 
 def restore(folder: Path, engine: Engine, store: ObjectAudioStore | None, program: Program) -> Note:
-    """Restore `folder` into a database without tables; recordings first, so that rows never lack them."""
+    """Restore `folder` into a database without tables; recordings first, so that rows never lack them.
+
+    `store` None leaves the recordings out. The note is of what was restored.
+    """
     note = read_note(folder)
     if _sha256(folder / DUMP) != note.dump_sha256:
         raise BackupError(f"{folder / DUMP} is not what was backed up: take another backup.")
@@ -89,8 +119,11 @@ def restore(folder: Path, engine: Engine, store: ObjectAudioStore | None, progra
         )
     if inspect(engine).get_table_names():
         raise BackupError("The database has tables already: restore into an empty one.")
-    source = _local(folder)
-    if store is not None and note.audio_files:
+    if store is None:
+        note = replace(note, audio_files=None, audio_bytes=None)
+    elif note.audio_files:
+        _check_audio(folder, note)
+        source = _local(folder)
         for key in source.keys(""):
             _copy_file(source, store, key)
     _run(
@@ -111,8 +144,8 @@ def restore(folder: Path, engine: Engine, store: ObjectAudioStore | None, progra
 def read_note(folder: Path) -> Note:
     try:
         said = json.loads((folder / NOTE).read_text())
-        if said["format"] != FORMAT:
-            raise BackupError(f"{folder} was made by another version ({said['version']}).")
+        if said["format"] > FORMAT:
+            raise BackupError(f"{folder} was made by a newer version ({said['version']}).")
         return Note(**said)
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{folder} is no finished backup: it has no good {NOTE}.") from error
@@ -142,6 +175,21 @@ def _dump(url: URL, connection: Connection, target: Path, program: Program) -> N
         ],
         url,
     )
+
+
+def _sizes(folder: Path) -> list[int]:
+    """Of the recordings in `folder`."""
+    return [path.stat().st_size for path in (folder / AUDIO).rglob("*") if path.is_file()]
+
+
+def _check_audio(folder: Path, note: Note) -> None:
+    sizes = _sizes(folder)
+    if len(sizes) != note.audio_files or note.audio_bytes not in {None, sum(sizes)}:
+        size = "" if note.audio_bytes is None else f" of {note.audio_bytes} bytes"
+        raise BackupError(
+            f"{folder / AUDIO} holds {len(sizes)} files of {sum(sizes)} bytes, and {note.audio_files} "
+            f"files{size} were backed up: take another backup, or restore the rows alone (--no-audio)."
+        )
 
 
 def _copy(source: ObjectAudioStore, target: ObjectAudioStore, calls: Sequence[str]) -> list[int]:

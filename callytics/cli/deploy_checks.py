@@ -15,6 +15,10 @@ TIMEOUT_S = 10
 STRANGER = "https://stranger.invalid"
 DEAD = "/api/v1/consultation/deliveries"
 
+ODD = (AttributeError, LookupError, TypeError, ValueError)
+"""What comes of reading a page that is none of the API's."""
+MEND_ODD = "look what answers there: a proxy's own page, or an API of another version"
+
 
 class Deployment:
     """The deployment at `url`; `make_key` signs as a client, None: there is no secret to do so."""
@@ -60,7 +64,7 @@ class Deployment:
     def _get(self, path: str, **options: Any) -> httpx.Response | None:
         try:
             return self._http.get(path, **options)
-        except httpx.TransportError:
+        except httpx.RequestError:
             return None
 
     def _ready(self) -> Finding:
@@ -74,19 +78,25 @@ class Deployment:
         if answer is None or answer.status_code != httpx.codes.OK:
             yield fail("health", _problem(answer), "mend the servers first")
             return
-        found = answer.json()
-        yield deploy_findings.version(found.get("version"))
-        yield deploy_findings.schema(found.get("database") or {})
-        data = found["data"]
-        yield deploy_findings.models(data["model_status"])
-        yield from deploy_findings.queues(data["queues"])
-        yield from deploy_findings.upkeep(data.get("upkeep") or {})
+        try:
+            found = answer.json()
+            yield deploy_findings.version(found.get("version"))
+            yield deploy_findings.schema(found.get("database") or {})
+            data = found["data"]
+            yield deploy_findings.models(data["model_status"])
+            yield from deploy_findings.queues(data["queues"])
+            yield from deploy_findings.upkeep(data.get("upkeep") or {})
+        except ODD:
+            yield fail("health", "the answer is not the API's", MEND_ODD)
 
     def _metrics(self) -> Finding:
         answer = self._get("/metrics")
         if answer is None or answer.status_code != httpx.codes.OK:
             return ok("metrics", "not reachable from here")
-        silent = deploy_findings.heartbeats(answer.text)
+        try:
+            silent = deploy_findings.heartbeats(answer.text)
+        except ODD:
+            return warn("metrics", "the answer is not the API's", MEND_ODD)
         if silent:
             mend = "if they were stopped for good, nothing: their rows go in an hour"
             return warn("metrics", f"silent workers: {', '.join(silent)}", mend)
@@ -138,7 +148,11 @@ class Deployment:
         answer = self._get(DEAD, params={"status": "dead", "limit": 1}, headers=signed)
         if answer is None or answer.status_code != httpx.codes.OK:
             return warn("dead letters", _problem(answer), "give the client the scope to read")
-        if answer.json()["data"]:
+        try:
+            dead = answer.json()["data"]
+        except ODD:
+            return warn("dead letters", "the answer is not the API's", MEND_ODD)
+        if dead:
             mend = "callytics deliveries list --dead, then deliveries replay"
             return warn("dead letters", "callbacks of this client were given up", mend)
         return ok("dead letters", "this client has none")

@@ -96,7 +96,10 @@ def is_near(url: str) -> bool:
 def clock(answer: httpx.Response, now_s: float) -> Finding:
     if "date" not in answer.headers:
         return warn("clock", "the answer has no Date", "let the proxy pass Date on")
-    skew_s = parsedate_to_datetime(answer.headers["date"]).timestamp() - now_s
+    try:
+        skew_s = parsedate_to_datetime(answer.headers["date"]).timestamp() - now_s
+    except ValueError:
+        return warn("clock", "the answer's Date is none", "let the proxy pass Date on")
     detail, mend = f"the server is {skew_s:+.0f} s off", "run NTP on both machines"
     if abs(skew_s) > SKEW_FAIL_S:
         return fail("clock", f"{detail}: bound keys are refused", mend)

@@ -35,7 +35,7 @@ def examine(settings: "Settings") -> Iterator[Finding]:
 def _dead(session: "Session") -> Finding:
     from callytics.db.deliveries import Deliveries
 
-    dead = len(Deliveries(session).dead_since(None, client_id=None))
+    dead = Deliveries(session).standing().dead
     if dead:
         mend = "callytics deliveries list --dead, then deliveries replay"
         return warn("callbacks", f"{dead} were given up", mend)

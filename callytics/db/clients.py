@@ -59,11 +59,14 @@ class Clients:
         client = rows[0].Client if rows else None
         return client, [row.ClientSecret for row in rows if row.ClientSecret]
 
-    def lock_secrets(self) -> Sequence[ClientSecret]:
-        """Every client's, locked one after the other by id."""
-        return self._session.scalars(
-            select(ClientSecret).order_by(ClientSecret.id).with_for_update()
-        ).all()
+    def lock_all(self) -> None:
+        """As `lock`, one after the other by id; calls still come in for them."""
+        query = select(Client.id).order_by(Client.id).with_for_update(key_share=True)
+        self._session.execute(query).all()
+
+    def all_secrets(self) -> Sequence[ClientSecret]:
+        """Every client's."""
+        return self._session.scalars(select(ClientSecret)).all()
 
     def add_secret(self, client_id: UUID, ciphertext: bytes) -> None:
         self._session.add(
@@ -78,6 +81,12 @@ class Clients:
             update(ClientSecret)
             .where(ClientSecret.id == secret.id)
             .values(expires_at=func.clock_timestamp() + after)
+        )
+
+    def drop_expired(self) -> None:
+        """Every client's secrets that are good for nothing any more."""
+        self._session.execute(
+            delete(ClientSecret).where(ClientSecret.expires_at <= func.clock_timestamp())
         )
 
     def drop_secrets(self, client_id: UUID, *, keep: Sequence[UUID]) -> None:

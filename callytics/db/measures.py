@@ -76,7 +76,7 @@ _RUN_OF_BATCH = (AnalysisRun.batch_id == AnalysisBatch.id,)
 
 _STATUS_CLASS = case(
     (DeliveryAttempt.status.is_(None), "none"),
-    else_=func.concat(cast(DeliveryAttempt.status / 100, Text), "xx"),
+    else_=func.concat(cast(DeliveryAttempt.status // 100, Text), "xx"),
 )
 
 MEASURES: Sequence[Measure] = (

@@ -1,8 +1,8 @@
 """The `metric_sums` table: counters and histograms that every API process shows alike.
 
-What ends is logged in rows anyway (db/measures.py says where). Whoever is scraped adds what ended since the
-last time, in one transaction with the mark of how far that went: nothing is counted twice, nor lost when a
-process dies, whichever process is asked.
+What ends is logged in rows anyway (db/measures.py says where). The sweeper, and whoever is scraped, adds what
+ended since the last time, in one transaction with the mark of how far that went: nothing is counted twice,
+nor lost when a process dies, whichever process is asked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,8 +37,11 @@ LONGEST_WRITE = timedelta(minutes=1)
 
 # Rows say when they ended before their transaction commits. So what is counted ends where the oldest
 # transaction that writes began, but for one that goes on for a minute: it must not hold up everything.
+# One that first writes long after it began would have what was counted since counted twice: the mark stays
+# where it is then, unless it lies ahead of a clock that was set back.
 _UNTIL = text("""
     SELECT greatest(
+        CASE WHEN :since <= clock_timestamp() THEN :since END,
         clock_timestamp() - CAST(:longest_write AS interval),
         least(
             clock_timestamp() - CAST(:settled AS interval),
@@ -85,7 +88,7 @@ class MetricSums:
         if since is None:
             self._session.execute(insert(MetricMark).values(counted_until=func.clock_timestamp()))
             return
-        until = self._session.execute(_UNTIL).scalar_one()
+        until = self._session.execute(_UNTIL, {"since": since}).scalar_one()
         for addition in _ADDITIONS:
             self._session.execute(addition, {"since": since, "until": until})
         self._session.execute(update(MetricMark).values(counted_until=until))

@@ -14,7 +14,7 @@ class Ticks:
         self._session = session
 
     def note(self, name: str) -> None:
-        """In the transaction that does the work."""
+        """When the work is done: in its last transaction, or after it."""
         now = {"at": func.clock_timestamp()}
         self._session.execute(
             insert(Tick)

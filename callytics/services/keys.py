@@ -81,17 +81,22 @@ def rotate(session: Session, cipher: MultiFernet, *, name: str, overlap: timedel
 def encrypt_anew(session: Session, cipher: MultiFernet) -> int:
     """Encrypt every secret with the first of the secret keys, so that the others may go; how many were.
 
-    Raises ConfigurationError, and changes nothing, where one was encrypted with a key that is not among them.
+    Those that have expired are dropped. Raises ConfigurationError, and changes nothing, where another was
+    encrypted with a key that is not among them.
     """
-    found = Clients(session).lock_secrets()
-    try:
-        for secret in found:
+    clients = Clients(session)
+    clients.lock_all()
+    clients.drop_expired()
+    found = clients.all_secrets()
+    for secret in found:
+        try:
             secret.ciphertext = cipher.rotate(secret.ciphertext)
-    except InvalidToken as error:
-        raise ConfigurationError(
-            "A secret was encrypted with a key that CALLYTICS_SECRET_KEY does not name: add it, or "
-            "rotate that client."
-        ) from error
+        except InvalidToken as error:
+            name = session.get_one(Client, secret.client_id).name
+            raise ConfigurationError(
+                f"A secret of {name} was encrypted with a key that CALLYTICS_SECRET_KEY does not name: "
+                f"add it, or run `callytics clients rotate {name} --overlap-h 0`."
+            ) from error
     session.flush()
     return len(found)
 

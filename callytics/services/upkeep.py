@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from time import monotonic
 from uuid import UUID
 
 import structlog
@@ -126,6 +127,12 @@ def _count_lapsed(session: Session, *, given_up: bool) -> None:
     MetricSums(session).count(SWEEPER_ACTIONS, GIVEN_UP, times=int(given_up))
 
 
+def count_ended(sessions: sessionmaker[Session]) -> None:
+    """Add up what ended, before its rows go, though nobody may ask for metrics."""
+    with unit_of_work(sessions) as session:
+        MetricSums(session).fold()
+
+
 def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[AnyHint]:
     """Queue again what `worker` has in hand and will not finish; the hints to send."""
     with unit_of_work(sessions) as session:
@@ -140,6 +147,9 @@ UNCLAIMED_ANSWER = timedelta(minutes=1)
 LOST_WORKER = timedelta(hours=1)
 LAST_WRITE = timedelta(hours=1)
 """So long after a call was deleted no stage writes to its audio any more: its lease or its time is over."""
+DELETIONS_S = 120.0
+"""So long a round deletes audio. A store that is away lets each deletion wait for minutes, and rounds that
+pile up would take the sweeper's threads."""
 
 
 def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings) -> None:
@@ -153,10 +163,25 @@ def tidy(sessions: sessionmaker[Session], store: AudioStore, settings: Settings)
         SentimentRequests(session).forget(UNCLAIMED_ANSWER)
         Diagnoses(session).forget(timedelta(hours=settings.diagnosis.keep_h))
         ProviderUsages(session).fold(timedelta(days=settings.llm.usage_keep_days))
-        Ticks(session).note("tidy")
-    for prefix in prefixes:
-        store.delete_prefix(prefix)
-        with unit_of_work(sessions) as session:
-            AudioPurges(session).remove(prefix)
+    _delete_audio(sessions, store, prefixes)
     store.delete_older(INCOMING, ABANDONED_UPLOAD)
     purge.retain(sessions, store, settings.retention)
+    with unit_of_work(sessions) as session:
+        Ticks(session).note("tidy")
+
+
+def _delete_audio(
+    sessions: sessionmaker[Session], store: AudioStore, prefixes: Sequence[str]
+) -> None:
+    """One that cannot be deleted holds up no other, and is tried again in the next round."""
+    until = monotonic() + DELETIONS_S
+    for prefix in prefixes:
+        if monotonic() > until:
+            return
+        try:
+            store.delete_prefix(prefix)
+        except Exception as error:
+            log.warning("audio_not_deleted", error=type(error).__name__)
+            continue
+        with unit_of_work(sessions) as session:
+            AudioPurges(session).remove(prefix)

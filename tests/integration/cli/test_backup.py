@@ -1,7 +1,9 @@
 """The drill: a backup of a system at work, restored elsewhere, goes on where it stood."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +23,7 @@ from callytics.db.models import Call, Delivery, StageRun
 from callytics.db.stage_runs import StageRuns
 from callytics.domain.stages import Stage, StageStatus
 from callytics.embedded.postgres import binary
+from callytics.errors import BackupError
 from callytics.services import calls, intake, keys
 from callytics.services.intake import CallOptions, Submission
 from callytics.services.upkeep import sweep
@@ -225,6 +228,7 @@ def test_a_backup_that_was_cut_short_or_changed_is_none(
     assert "no finished backup" in there("backup", "restore", str(folder)).stderr
     assert run("backup", "create", str(folder)).exit_code == 0
     assert "is there already" in run("backup", "create", str(folder)).stderr
+    assert list(tmp_path.glob("backup.*")) == []  # neither what was cut short nor a lock
     with (folder / "database.dump").open("ab") as dump:
         dump.write(b"x")
     assert "not what was backed up" in there("backup", "restore", str(folder)).stderr
@@ -249,6 +253,98 @@ def test_a_recording_that_is_deleted_while_it_is_copied_is_counted(
         assert session.scalars(select(Call.audio_key)).one() is not None
 
 
+class Held(ObjectAudioStore):
+    """Has whoever copies from it wait."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked, self.go_on = Event(), Event()
+
+    def keys(self, prefix: str) -> list[str]:
+        self.asked.set()
+        assert self.go_on.wait(60)
+        return super().keys(prefix)
+
+
+def test_of_two_backups_into_one_folder_one_is_made(
+    site: Site, tmp_path: Path, engine: Engine, restored: Engine
+) -> None:
+    site.submit()
+    folder, store = tmp_path / "backup", Held(site.settings.audio_store_url)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(backup.create, folder, engine, store, binary)
+        try:
+            assert store.asked.wait(60)
+            with pytest.raises(BackupError, match="by another"):
+                backup.create(folder, engine, site.store, binary)
+        finally:
+            store.go_on.set()
+        note = first.result()
+    assert backup.restore(folder, restored, site.store, binary) == note
+
+
+def test_a_backup_is_on_the_disk_before_it_is_called_finished(
+    site: Site, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.submit()
+    flushed: list[Path] = []
+
+    def note(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr("os.fsync", note)
+    folder = tmp_path / "backup"
+    backup.create(folder, engine, site.store, binary)
+    unfinished = tmp_path / "backup.unfinished"
+    made = {unfinished / path.relative_to(folder) for path in (folder, *folder.rglob("*"))}
+    assert made <= set(flushed)
+    assert flushed[-1] == tmp_path
+
+
+def test_recordings_that_are_not_those_of_the_backup_are_noticed_before_anything_is_touched(
+    site: Site, tmp_path: Path, engine: Engine, restored: Engine, restored_store: ObjectAudioStore
+) -> None:
+    for _ in range(2):
+        site.submit()
+    folder = tmp_path / "backup"
+    note = backup.create(folder, engine, site.store, binary)
+    assert (note.audio_files, note.audio_bytes) == (2, 2 * len(tone()))
+
+    def refuses() -> bool:
+        with pytest.raises(BackupError, match=r"2 files .*were backed up"):
+            backup.restore(folder, restored, restored_store, binary)
+        return restored_store.keys("") == []
+
+    first, second = (path for path in (folder / "audio").rglob("*") if path.is_file())
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-1])
+    assert refuses()
+    of_format_1(folder)
+    second.unlink()
+    assert refuses()
+    shutil.rmtree(folder / "audio")
+    assert refuses()
+    rows_alone = backup.restore(folder, restored, None, binary)
+    assert (rows_alone.calls, rows_alone.audio_files) == (2, None)
+
+
+def test_a_backup_of_the_version_before_is_restored(
+    site: Site, tmp_path: Path, engine: Engine, restored: Engine, restored_store: ObjectAudioStore
+) -> None:
+    site.submit()
+    backup.create(tmp_path / "backup", engine, site.store, binary)
+    of_format_1(tmp_path / "backup")
+    assert backup.restore(tmp_path / "backup", restored, restored_store, binary).audio_files == 1
+    assert len(restored_store.keys("")) == 1
+
+
+def of_format_1(folder: Path) -> None:
+    """Its note says nothing of the bytes."""
+    note = json.loads((folder / "backup.json").read_text())
+    del note["audio_bytes"]
+    (folder / "backup.json").write_text(json.dumps({**note, "format": 1}))
+
+
 def test_recordings_may_be_left_to_the_store(
     run: Run,
     site: Site,
@@ -262,3 +358,4 @@ def test_recordings_may_be_left_to_the_store(
     assert json.loads(made.stdout)["audio_files"] is None
     assert there("backup", "restore", folder).exit_code == 0
     assert restored_store.keys("") == []
+    assert not (tmp_path / "backup" / "audio").exists()  # it may lie where nothing can be written

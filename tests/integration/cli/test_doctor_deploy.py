@@ -149,13 +149,19 @@ def test_an_api_that_lets_pages_of_any_origin_in(
 
 
 @contextmanager
-def stranger(status: int) -> Iterator[str]:
-    """The address of a server that answers everything with `status` and not a word."""
+def stranger(status: int, page: bytes = b"", *, live: bytes = b"") -> Iterator[str]:
+    """The address of a server that answers everything with `status` and one `page`, but for `live`; when that
+    is, nobody can tell.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
+            self.wfile.write(live if self.path == "/health/live" else page)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return "one of these days"
 
         def log_message(self, *_: object) -> None:
             """Nothing."""
@@ -183,6 +189,28 @@ def test_what_answers_may_be_something_else(run: Run) -> None:
     with stranger(200) as url:
         code, found = look(run, "--api-url", url)
     assert (code, found["API"]) == (1, ("fail", "what answers is no Callytics server"))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<!DOCTYPE html><p class=x>Welcome!</p>",
+        b"Welcome!",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b'{"data": {"model_status": {}, "queues": {"stt": null}}}',
+        b'{"data": {"model_status": {}, "queues": {}, "upkeep": {"sweep": "now"}}}',
+    ],
+)
+def test_a_page_that_is_none_of_the_api_s_costs_the_report_one_finding(
+    run: Run, page: bytes
+) -> None:
+    with stranger(200, page, live=b'{"status": "alive"}') as url:
+        code, found = look(run, "--api-url", url)
+    assert code == 1
+    assert (found["health"][0], found["metrics"][0], found["clock"][0]) == ("fail", "warn", "warn")
+    assert {"wrong key", "bound key", "Flower", "callbacks", "sizes", "broker"} <= found.keys()
 
 
 class TestCertificate:

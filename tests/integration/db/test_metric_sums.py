@@ -5,7 +5,7 @@ from math import inf
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.engine import unit_of_work
@@ -13,7 +13,9 @@ from callytics.db.measures import HINT_SENT, SWEEPER_ACTIONS
 from callytics.db.metric_sums import MetricSums, Observed
 from callytics.db.models import Call, MetricMark, StageAttempt
 from callytics.domain.stages import Stage
+from callytics.settings import Settings
 from tests.support.calls import insert_call
+from tests.support.deliveries import Deliverer, FakeCallbackClient, answer
 from tests.support.metrics import count_from
 from tests.support.waiting import wait_until
 
@@ -131,6 +133,20 @@ def test_what_is_committed_long_after_its_end_is_not_missed(
     assert counted_in_the_end(sessions) == 2
 
 
+def test_a_transaction_that_first_writes_long_after_it_began_has_nothing_counted_twice(
+    sessions: sessionmaker[Session], attempt: Attempt
+) -> None:
+    with unit_of_work(sessions) as late:
+        late.execute(text("SELECT 1"))
+        with unit_of_work(sessions) as session:
+            attempt(session)
+        assert counted_in_the_end(sessions) == 1
+        attempt(late)
+        fold(sessions)
+        assert counted(sessions) == 1
+    assert counted_in_the_end(sessions) == 2
+
+
 def test_rows_that_are_deleted_stay_counted(
     sessions: sessionmaker[Session], attempt: Attempt
 ) -> None:
@@ -186,6 +202,25 @@ def test_attempts_are_told_by_how_they_ended(
     codes = {one.labels[2]: one.total for one in observed(sessions, "callytics_stage_failures")}
     assert ends == {"done": 1, "failed": 2, "abandoned": 1}
     assert codes == {"worker_lost": 1, "not_audio": 1}
+
+
+def test_callbacks_are_told_by_the_class_of_their_answer(
+    sessions: sessionmaker[Session], settings: Settings
+) -> None:
+    count_from(sessions)
+    client = FakeCallbackClient(answer())
+    deliverer = Deliverer.make(sessions, settings, client)
+    for status in (204, 503, None):
+        client.answer = answer(status)
+        url = f"https://{status}.example/webhook"
+        deliverer.run(deliverer.enqueue(url, key=str(status)))
+    counted_in_the_end(sessions)
+    found = observed(sessions, "callytics_callback_attempts")
+    assert {tuple(one.labels): one.total for one in found} == {
+        ("2xx", "delivered"): 1,
+        ("5xx", "retry"): 1,
+        ("none", "retry"): 1,
+    }
 
 
 def test_what_no_log_tells_of_is_added_up(sessions: sessionmaker[Session]) -> None:

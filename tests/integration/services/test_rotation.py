@@ -1,22 +1,28 @@
 """Keys and passwords are changed while everything runs, by the steps of docs/operations.md."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 import redis
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db import migrate
+from callytics.db.clients import Clients
 from callytics.db.engine import make_sessions, unit_of_work
 from callytics.db.models import Client
 from callytics.embedded.postgres import Postgres
 from callytics.errors import ConfigurationError
 from callytics.services import keys
 from callytics.settings import Settings
+from tests.support.waiting import wait_until
+
+Sessions = sessionmaker[Session]
 
 
 def with_key(settings: Settings, *secret_keys: str) -> Settings:
@@ -42,6 +48,53 @@ def test_the_secret_key(sessions: sessionmaker[Session], settings: Settings) -> 
     with pytest.raises(ConfigurationError), unit_of_work(sessions) as session:
         keys.encrypt_anew(session, keys.make_cipher(with_key(settings, old)))
     assert signs(sessions, with_key(settings, new))
+
+
+def test_a_secret_of_a_key_that_is_lost_goes_with_a_rotation_of_its_client(
+    sessions: Sessions, settings: Settings
+) -> None:
+    """As after a restore without the secret key (docs/backup.md)."""
+    own, foreign = keys.make_cipher(settings), MultiFernet([Fernet(Fernet.generate_key())])
+    with unit_of_work(sessions) as session:
+        keys.create(session, own, name="desk")
+        keys.create(session, foreign, name="lost")
+    with pytest.raises(ConfigurationError, match="rotate lost"), unit_of_work(sessions) as session:
+        keys.encrypt_anew(session, own)
+    with unit_of_work(sessions) as session:
+        keys.rotate(session, own, name="lost", overlap=timedelta(0))
+    with unit_of_work(sessions) as session:
+        assert keys.encrypt_anew(session, own) == 2
+
+
+def test_a_rotation_and_a_new_encryption_at_once_follow_one_another(
+    sessions: Sessions, settings: Settings
+) -> None:
+    cipher = keys.make_cipher(settings)
+    with unit_of_work(sessions) as session:
+        keys.create(session, cipher, name="desk")
+        keys.rotate(session, cipher, name="desk", overlap=timedelta(hours=1))
+
+    def encrypt() -> int:
+        with unit_of_work(sessions) as session:
+            return keys.encrypt_anew(session, cipher)
+
+    with ThreadPoolExecutor() as pool:
+        with unit_of_work(sessions) as session:
+            # What `rotate` does, with secrets in an unlucky order.
+            clients = Clients(session)
+            client = clients.lock("desk")
+            _, last = sorted(clients.live_secrets(client.id), key=lambda secret: secret.id)
+            clients.let_expire(last, timedelta(hours=1))
+            encrypted = pool.submit(encrypt)
+            wait_until(lambda: somebody_waits(sessions))
+            clients.drop_secrets(client.id, keep=[last.id])
+        assert encrypted.result() == 1
+
+
+def somebody_waits(sessions: Sessions) -> bool:
+    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with sessions() as session:
+        return bool(session.execute(text(query)).all())
 
 
 def test_the_broker_takes_two_passwords_for_a_while(redis_url: str) -> None:

@@ -20,6 +20,8 @@ def test_clocks_may_differ_as_long_as_keys_are_good(skew_s: float, grade: Grade)
 
 def test_an_answer_without_a_date_says_nothing_of_the_clock() -> None:
     assert clock(httpx.Response(200), NOW_S).grade is Grade.WARN
+    odd = httpx.Response(200, headers={"Date": "yesterday"})
+    assert clock(odd, NOW_S).grade is Grade.WARN
 
 
 @pytest.mark.parametrize(
