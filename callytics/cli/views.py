@@ -49,9 +49,7 @@ def page(views: Sequence[Json], id_name: str, *, has_more: bool) -> Json:
 
 def calls(session: Session, found: Sequence[Call]) -> list[Json]:
     clients = Batches(session).client_names([call.client_id for call in found])
-    return [
-        {**_json(CallSummary.of(call)), "client_id": clients[call.client_id]} for call in found
-    ]
+    return [{**_json(CallSummary.of(call)), "client_id": clients[call.client_id]} for call in found]
 
 
 # --- batches -------------------------------------------------------------------------------------

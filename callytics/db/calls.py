@@ -112,17 +112,13 @@ class Calls:
         last = self._owned(client_id, after) if after is not None else None
         return self._page(query, after=last, limit=limit)
 
-    def page_of_all(
-        self, filters: CallFilter, *, after: UUID | None, limit: int
-    ) -> Sequence[Call]:
+    def page_of_all(self, filters: CallFilter, *, after: UUID | None, limit: int) -> Sequence[Call]:
         """As `page`, every client's: for operators."""
         query = select(Call).where(*filters.conditions())
         last = self.get(after) if after is not None else None
         return self._page(query, after=last, limit=limit)
 
-    def _page(
-        self, query: Select[tuple[Call]], *, after: Call | None, limit: int
-    ) -> Sequence[Call]:
+    def _page(self, query: Select[Call], *, after: Call | None, limit: int) -> Sequence[Call]:
         if after is not None:
             key = tuple_(after.created_at, after.id)
             query = query.where(tuple_(Call.created_at, Call.id) < key)

@@ -22,6 +22,7 @@ def is_hub_id(name: str) -> bool:
 def reachable() -> bool:
     """Whether the hub answers at all; asked before a download, never while a model loads."""
     import httpx  # noqa: PLC0415 (a worker that loads its models does not need it)
+
     try:
         from huggingface_hub import constants  # noqa: PLC0415
     except ImportError:

@@ -260,7 +260,11 @@ def test_every_client_s_calls_are_filtered_as_one_s(
 
 @pytest.mark.parametrize(
     "options",
-    [("--client", "branch"), ("--api-url", "http://127.0.0.1:9"), ("--created-after", "2025-09-13")],
+    [
+        ("--client", "branch"),
+        ("--api-url", "http://127.0.0.1:9"),
+        ("--created-after", "2025-09-13"),
+    ],
 )
 def test_every_client_s_calls_are_not_asked_for_with_nonsense(
     run: Run, options: tuple[str, ...]
@@ -269,7 +273,7 @@ def test_every_client_s_calls_are_not_asked_for_with_nonsense(
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("after", [str(uuid4()), "the-last"])
+@pytest.mark.parametrize("after", [str(uuid4()), "the-last"], ids=["unknown", "no id"])
 def test_every_client_s_calls_begin_behind_one_that_exists(run: Run, after: str) -> None:
     assert run("calls", "list", "--all-clients", "--after", after).exit_code == 4
 
