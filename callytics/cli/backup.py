@@ -25,7 +25,7 @@ PgBin = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Where pg_dump and pg_restore are. (default: the extra `embedded`, else PATH)",
+        help="Where pg_dump and pg_restore are. (default: the extra `backup` or `embedded`, else PATH)",
     ),
 ]
 

@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -46,6 +49,10 @@ def list_(
     after: Annotated[
         str | None, typer.Option(metavar="CALL_ID", help="Begin behind this call (`last_id`).")
     ] = None,
+    all_clients: Annotated[
+        bool,
+        typer.Option("--all-clients", help="Every client's, by the database: for operators."),
+    ] = False,
     as_json: Json = False,
     api_url: ApiUrl = None,
     client: AsClient = None,
@@ -53,31 +60,78 @@ def list_(
     """Show calls, newest first."""
     from callytics.cli.api import connect
 
-    with connect(api_url, client) as api:
-        page = api.calls(
-            status=status,
-            consultation_id=consultation_id,
-            created_after=created_after,
-            created_before=created_before,
-            limit=limit,
-            after=after,
-        )
+    filters: dict[str, Any] = {
+        "status": status,
+        "consultation_id": consultation_id,
+        "created_after": created_after,
+        "created_before": created_before,
+    }
+    if all_clients:
+        if client is not None or api_url is not None:
+            raise typer.BadParameter(
+                "reads every client's rows: it goes with neither --client nor --api-url",
+                param_hint="--all-clients",
+            )
+        page = _page_of_all_clients(filters, after=after, limit=limit)
+    else:
+        with connect(api_url, client) as api:
+            page = api.calls(**filters, limit=limit, after=after)
     if as_json:
         print_json(page)
         return
-    _print_calls(page["data"])
+    _print_calls(page["data"], with_client=all_clients)
     if not page["data"]:
-        say(f"No such calls of client {client or local.settings().client.name}.", "dim")
+        whose = "" if all_clients else f" of client {client or local.settings().client.name}"
+        say(f"No such calls{whose}.", "dim")
     if page["has_more"]:
         say(f"There are more: --after {page['last_id']}", "dim")
 
 
-def _print_calls(calls: Iterable[Mapping[str, Any]]) -> None:
+def _page_of_all_clients(
+    filters: Mapping[str, Any], *, after: str | None, limit: int
+) -> dict[str, Any]:
+    """As the API gives a client's, with `client_id`."""
+    from callytics.cli import views
+    from callytics.db.calls import CallFilter, Calls
+    from callytics.db.engine import unit_of_work
+
+    times = {
+        name: _moment(filters[name], name.replace("_", "-"))
+        for name in ("created_after", "created_before")
+    }
+    last = _id(after) if after is not None else None
+    with local.sessions() as sessions, unit_of_work(sessions) as session:
+        wanted = CallFilter(**{**filters, **times})
+        found = Calls(session).page_of_all(wanted, after=last, limit=limit + 1)
+        shown = views.calls(session, found[:limit])
+    return views.page(shown, "call_id", has_more=len(found) > limit)
+
+
+def _moment(text: str | None, option: str) -> datetime | None:
+    if text is None:
+        return None
+    with suppress(ValueError):
+        if (found := datetime.fromisoformat(text)).tzinfo is not None:
+            return found
+    raise typer.BadParameter("is written 2025-09-13T00:00:00+09:00", param_hint=f"--{option}")
+
+
+def _id(text: str) -> UUID:
+    from callytics.errors import CallNotFoundError
+
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise CallNotFoundError from error
+
+
+def _print_calls(calls: Iterable[Mapping[str, Any]], *, with_client: bool) -> None:
     print_table(
-        ("call", "status", "submitted", "length", "consultation"),
+        ("call", *["client"] * with_client, "status", "submitted", "length", "consultation"),
         (
             (
                 call["call_id"],
+                *[call.get("client_id")] * with_client,
                 colored(call["status"], STATUS_STYLES.get(call["status"], "")),
                 when(call["created_at"]),
                 clock(call.get("duration_s")),

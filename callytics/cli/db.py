@@ -10,12 +10,20 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command()
 def upgrade() -> None:
-    """Bring the database to the version of this program; a second run does nothing."""
+    """Bring the database to the version of this program; where it is there, or newer, do nothing."""
     from callytics.db import migrate
+    from callytics.db.schema_version import newest
 
     with local.engine() as engine:
         migrate.upgrade(engine)
-    say("The database is at the newest version.")
+        newer = migrate.newer(engine)
+    if newer:
+        say(
+            f"The database is newer than this program ({newer}, this knows {newest()}): "
+            "nothing to do."
+        )
+    else:
+        say("The database is at the newest version.")
 
 
 @app.command()

@@ -12,7 +12,7 @@ import typer
 from callytics.cli import local
 from callytics.cli.console import print_json, print_plain, say
 from callytics.cli.options import Json
-from callytics.cli.problems import ExitCode
+from callytics.cli.problems import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from callytics.db.models import WorkerHeartbeat
@@ -55,7 +55,7 @@ def health(
     broker took a message of it lately. flower: it answers. Made for the health checks of containers.
 
     A worker tries by itself to load a model that does not load: whoever would restart it asks with --alive,
-    and lets it be while the database does not answer (exit 6).
+    and lets it be while the database does not answer or lacks tables, for which it waits (exit 6).
     """
     ask: Mapping[Part, Callable[[], str | None]] = {
         Part.API: _api,
@@ -104,11 +104,14 @@ def _answers(url: str) -> str | None:
 
 
 def _worker(queues: str | None, *, alive: bool) -> str | None:
+    from callytics.db import schema_version
     from callytics.db.engine import unit_of_work
     from callytics.db.heartbeats import FRESH_FOR, Heartbeats
 
     wanted = {name.strip() for name in queues.split(",")} if queues else None
     with local.sessions() as sessions, unit_of_work(sessions, durable=False) as session:
+        if alive and (lack := schema_version.lack(session)):
+            raise CommandError(lack, ExitCode.UNREACHABLE)
         heartbeats = Heartbeats(session)
         ages = heartbeats.ages()
         here = [

@@ -13,6 +13,7 @@ from callytics.db.models import (
     AnalysisBatch,
     AnalysisItem,
     AnalysisResult,
+    Call,
     Delivery,
     DeliveryAttempt,
     Endpoint,
@@ -21,6 +22,7 @@ from callytics.domain.delivery import STATUS_OF
 from callytics.domain.stages import StageStatus
 from callytics.services.batch_results import best_of, problem_of
 from callytics.services.batch_views import BatchView, ItemView
+from callytics.services.call_result import CallSummary
 from callytics.services.delivery_views import AttemptView, DeliveryView, EndpointView
 from callytics.services.schema import Schema
 
@@ -40,6 +42,14 @@ def page(views: Sequence[Json], id_name: str, *, has_more: bool) -> Json:
         "last_id": views[-1][id_name] if views else None,
         "has_more": has_more,
     }
+
+
+# --- calls ---------------------------------------------------------------------------------------
+
+
+def calls(session: Session, found: Sequence[Call]) -> list[Json]:
+    clients = Batches(session).client_names([call.client_id for call in found])
+    return [{**_json(CallSummary.of(call)), "client_id": clients[call.client_id]} for call in found]
 
 
 # --- batches -------------------------------------------------------------------------------------

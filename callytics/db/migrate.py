@@ -12,17 +12,29 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from callytics.db.engine import make_engine
-from callytics.db.schema_version import MIGRATIONS, newest
+from callytics.db.schema_version import MIGRATIONS, found, newest
 from callytics.errors import ConfigurationError
 from callytics.settings import get_settings
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the database to `revision`. Several processes may do so at once: one works, the others wait."""
-    with _alembic(engine) as config:
-        command.upgrade(config, revision)
+    """Bring the database to `revision`. Several processes may do so at once: one works, the others wait.
+
+    One that is newer than this program stays as it is: this is a rollback (docs/upgrade.md).
+    """
+    if newer(engine) is None:
+        with _alembic(engine) as config:
+            command.upgrade(config, revision)
+
+
+def newer(engine: Engine) -> str | None:
+    """The database's version where this program does not know it yet."""
+    with Session(engine) as session:
+        version = found(session)
+    return version if version is not None and version > newest() else None
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
@@ -33,6 +45,10 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
 
 def check(engine: Engine) -> None:
     """Raise ConfigurationError unless the database is at the newest version and models.py says the same."""
+    if version := newer(engine):
+        raise ConfigurationError(
+            f"The database is newer than this program ({version}, this knows {newest()})."
+        )
     with _alembic(engine) as config:
         try:
             command.check(config)

@@ -22,8 +22,11 @@ def is_hub_id(name: str) -> bool:
 def reachable() -> bool:
     """Whether the hub answers at all; asked before a download, never while a model loads."""
     import httpx  # noqa: PLC0415 (a worker that loads its models does not need it)
-    from huggingface_hub import constants  # noqa: PLC0415
 
+    try:
+        from huggingface_hub import constants  # noqa: PLC0415
+    except ImportError:
+        return False
     if constants.is_offline_mode():
         return False
     try:
@@ -50,7 +53,7 @@ def fetch_cached(repo: str, settings: Settings) -> Path:
 
 
 def cached(repo: str, settings: Settings) -> Path | None:
-    """The folder of `repo` in the hub's own cache, or None."""
+    """The folder of `repo` in the hub's own cache; None: it is not there, or nothing here can look."""
     try:
         return _snapshot(repo, settings, revision=_revision(repo, settings), local_files_only=True)
     except ModelFetchError:
@@ -58,8 +61,12 @@ def cached(repo: str, settings: Settings) -> Path | None:
 
 
 def _snapshot(repo: str, settings: Settings, **options: Any) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
-
+    try:
+        from huggingface_hub import snapshot_download  # noqa: PLC0415
+    except ImportError as error:
+        raise ModelFetchError(
+            "The hub's client is not installed here: it comes with the extra `models`."
+        ) from error
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     try:
         return Path(snapshot_download(repo, token=token, **options))

@@ -58,16 +58,46 @@ def entries(chapter: str) -> list[str]:
     return re.findall(r"^### (.+)$", text, re.MULTILINE)
 
 
+TEXTS = [
+    " ".join(text.split())
+    for text in (RUNBOOK, *(rule["annotations"]["action"] for rule in ALERTS.values()))
+]
+_EXEC = r"docker compose exec [\w-]+ |kubectl -n calls exec deploy/[\w-]+ -- "
 COMMANDS = sorted(
-    {
-        " ".join(found.split())
-        for text in (RUNBOOK, *(rule["annotations"]["action"] for rule in ALERTS.values()))
-        for found in re.findall(r"`(?:docker compose exec \w+ )?(callytics [^`]+)`", text)
+    {found for text in TEXTS for found in re.findall(rf"`(?:{_EXEC})?(callytics [^`]+)`", text)}
+    | {
+        f"callytics {found}"  # which is that service's entry point
+        for text in TEXTS
+        for found in re.findall(r"`docker compose run --rm models ([^`]+)`", text)
     }
 )
 
 
 INSTEAD = {"TASK": "slm", "STAGE": "sentiment", "ID": str(uuid4())}
+
+ELSEWHERE = {
+    "doctor": "of the stack of `callytics up`",
+    "status": "of the stack of `callytics up`",
+    "models check": "wants the volume of models and the hub's client",
+    "models fetch": "wants the volume of models and the hub's client",
+    "providers check": "wants the client of chat models",
+}
+"""What does not work in the API's container, where an operator gives the others."""
+
+
+@pytest.mark.parametrize("command", ELSEWHERE)
+def test_what_does_not_work_beside_the_api_is_not_named_without_its_container(command: str) -> None:
+    for text in TEXTS:
+        assert not re.search(rf"(`|exec api |callytics-api -- )callytics {command}\b[^`-]*`", text)
+
+
+def test_the_calls_of_every_client_are_looked_for() -> None:
+    """The command line acts as one client unless it is told."""
+    for line in COMMANDS:
+        if line.startswith("callytics calls list"):
+            assert "--all-clients" in line
+        elif line.startswith("callytics calls "):
+            assert "--client NAME" in line
 
 
 @pytest.mark.parametrize("line", COMMANDS)

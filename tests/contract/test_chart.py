@@ -116,12 +116,14 @@ def test_the_broker_for_trying_out_forgets_as_little_as_that_of_compose() -> Non
 
 
 def test_no_part_of_the_compose_file_is_missing() -> None:
-    """But for the cache, which is an address, and those who observe, whom a cluster has already."""
-    observers = {"observability", "logs"}
+    """But for the cache, which is an address, those who observe, whom a cluster has already, and the
+    backup, which is made where database and bucket are.
+    """
+    observers = {"observability", "gpu-metrics", "logs"}
     elsewhere = {
         name
         for name, service in COMPOSE.items()
-        if name == "cache" or observers.intersection(service.get("profiles", ()))
+        if name in {"cache", "backup"} or observers.intersection(service.get("profiles", ()))
     }
     renamed = {"redis": "valkey", "vllm-slm": "slm", "vllm-mlm": "mlm"}
     wanted = {

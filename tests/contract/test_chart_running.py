@@ -24,6 +24,8 @@ from tests.support.chart import (
     of_kind,
     pods,
 )
+from tests.support.observability import ALERTS
+from tests.support.promql import metrics_of
 
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
 
@@ -166,7 +168,11 @@ def test_prometheus_scrapes_services_that_exist_at_a_port_that_they_have() -> No
 
 
 def test_rules_and_dashboards_are_those_of_compose() -> None:
-    rules = of_kind(SETS["everything"], "PrometheusRule")["rules"]["spec"]
+    everything = {
+        **SETS["everything"],
+        "monitoring": {**SETS["everything"]["monitoring"], "without": []},
+    }
+    rules = of_kind(everything, "PrometheusRule")["rules"]["spec"]
     assert rules == yaml.safe_load(Path("deploy/prometheus/rules.yml").read_text("utf-8"))
     dashboards = {
         name: text
@@ -176,6 +182,15 @@ def test_rules_and_dashboards_are_those_of_compose() -> None:
     }
     files = Path("deploy/grafana").glob("dashboards/*.json")
     assert dashboards == {file.name: file.read_text("utf-8") for file in files}
+
+
+def test_alerts_about_the_whole_cluster_are_the_cluster_s_own() -> None:
+    groups = of_kind(SETS["everything"], "PrometheusRule")["rules"]["spec"]["groups"]
+    there = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
+    assert set(ALERTS) - set(there) == {"Watchdog", "DiskFull", "DiskFilling"}
+    for alert, expr in there.items():
+        assert not any(metric.startswith("node_") for metric in metrics_of(expr)), alert
+        assert all(re.findall(r"\bup\b(\{job[^}]*\})?", expr)), alert
 
 
 def test_the_ingress_leads_to_all_of_the_api_but_its_metrics() -> None:

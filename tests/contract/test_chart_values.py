@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from api.submission import FORM_BYTES
+from callytics.settings import ApiSettings, AudioSettings
 from tests.support.chart import (
     BUCKET,
     CHART,
@@ -16,8 +18,10 @@ from tests.support.chart import (
     Object,
     Values,
     container,
+    of_kind,
     pods,
     refusal,
+    values_of,
 )
 
 GUIDE = Path("docs/kubernetes.md").read_text("utf-8")
@@ -71,6 +75,10 @@ NONSENSE: Mapping[str, tuple[Values, str]] = {
         {"ingress": {"enabled": True, "host": "callytics.example", "paths": ["/"]}},
         "/ would show /metrics",
     ),
+    "an alert that does not exist": (
+        {"monitoring": {"rules": True, "without": ["Watchdogs"]}},
+        "monitoring.without: there is no alert Watchdogs",
+    ),
     "a number that is none": ({"api": {"replicas": "two"}}, "/api/replicas"),
 }
 
@@ -105,6 +113,41 @@ def test_what_the_guide_sets_can_be_set() -> None:
         node[name] = yaml.safe_load(said)
     assert {"image", "secret", "trial", "workers"} <= set(values)
     assert refusal(values) == ""
+
+
+CALLS = yaml.safe_load(
+    re.findall(r"^```yaml\n# calls.yaml\n(.+?)^```", GUIDE, re.DOTALL | re.MULTILINE)[0]
+)
+
+
+@pytest.mark.parametrize(("below", "preset"), [("", "production"), ("values-cpu.yaml", "offline")])
+def test_the_guide_s_values_leave_the_preset_to_what_they_go_on(below: str, preset: str) -> None:
+    """Later files win."""
+    under: dict[str, Any] = dict(values_of(below)) if below else {}
+    values = {
+        **under,
+        **CALLS,
+        "settings": {**under.get("settings", {}), **CALLS.get("settings", {})},
+    }
+    told = of_kind(values, "ConfigMap")["settings"]["data"]
+    assert told["CALLYTICS_PRESET"] == preset
+
+
+def test_the_proxies_of_the_guides_take_what_the_api_takes_and_wait_as_long() -> None:
+    largest, longest = AudioSettings().max_bytes + FORM_BYTES, ApiSettings().wait_timeout_s
+    compose = Path("docs/deployment.md").read_text("utf-8")
+    said = CALLS["ingress"]["annotations"]
+    for size, seconds in (
+        re.findall(
+            r"client_max_body_size (\w+)m;.*?proxy_read_timeout (\d+)s;", compose, re.DOTALL
+        )[0],
+        (
+            said["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m"),
+            said["nginx.ingress.kubernetes.io/proxy-read-timeout"],
+        ),
+    ):
+        assert int(size) * 2**20 == largest
+        assert int(seconds) > longest
 
 
 def test_the_guide_names_every_key_of_the_secret() -> None:

@@ -110,7 +110,10 @@ def test_a_worker_has_the_libraries_of_its_queue(name: str) -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_every_part_waits_for_the_migration(name: str) -> None:
-    if name != "migrate":
+    """But for the backup: it is restored into a database without tables."""
+    if name == "backup":
+        assert OWN[name]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    elif name != "migrate":
         assert OWN[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
@@ -129,6 +132,9 @@ def test_nothing_runs_with_more_rights_than_it_needs(name: str) -> None:
     # NVIDIA's library asks for it; who does not want that leaves its profile out.
     assert service.get("cap_add", []) == (["SYS_ADMIN"] if name == "dcgm-exporter" else [])
     assert "privileged" not in service
+    # Whoever names the host's disks reads them from its process 1.
+    assert service.get("pid") == ("host" if name == "node-exporter" else None)
+    assert not {"network_mode", "ipc"} & set(service)
     assert service["security_opt"] == ["no-new-privileges:true"]
     # The first reads log files that belong to root, with none of root's capabilities.
     assert (service["user"] == "root") is (name in {"vector", "dcgm-exporter"})
@@ -151,7 +157,8 @@ def test_nothing_takes_more_than_its_share_of_the_host(name: str) -> None:
     # Docker refuses more processors than the host has, and a small one has two.
     assert limits["cpus"] == "${CPU_LIMIT:-4}" or float(limits["cpus"]) <= 2
     assert {"max-size", "max-file"} <= set(SERVICES[name]["logging"]["options"])
-    once = {"migrate": "on-failure", "models": "no"}
+    # A migration that cannot end well ends `up` too, which waits for it.
+    once = {"migrate": "on-failure:5", "models": "no", "backup": "no"}
     assert SERVICES[name]["restart"] == once.get(name, "unless-stopped")
 
 
@@ -275,6 +282,21 @@ def test_the_engine_answers_by_the_name_that_the_preset_asks_for(service: str, t
     model_dir = COMPOSE["x-callytics"]["environment"]["CALLYTICS_MODEL_DIR"]
     assert f"--alias={wanted}" in SERVICES[service]["command"]
     assert f"--model-path={model_dir}/{wanted}/{file}" in SERVICES[service]["command"]
+
+
+def test_the_database_takes_the_connections_of_twenty_processes() -> None:
+    sizing = Path("docs/operations.md").read_text("utf-8")
+    wanted = re.search(r"Twenty processes want `max_connections` of (\d+)", sizing)
+    assert wanted
+    assert f"max_connections={wanted[1]}" in SERVICES["postgres"]["command"]
+
+
+def test_a_backup_has_the_recordings_and_a_folder_of_the_host() -> None:
+    assert SERVICES["backup"]["profiles"] == ["tools"]
+    assert SERVICES["backup"]["volumes"] == [
+        *COMPOSE["x-callytics"]["volumes"],
+        "${BACKUP_DIR:-./backups}:/backups",
+    ]
 
 
 def test_the_broker_forgets_nothing_and_the_cache_may() -> None:

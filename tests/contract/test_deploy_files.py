@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.observability import tool
+from tests.support.observability import ALERTS, tool
 
 COMPOSE: dict[str, Any] = yaml.safe_load(Path("docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -57,6 +57,12 @@ def test_prometheus_loads_the_rules_and_tells_the_alertmanager() -> None:
     targets = configured["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
     assert targets == ["alertmanager:9093"]
     assert "127.0.0.1:9093}:9093" in SERVICES["alertmanager"]["ports"][0]
+
+
+def test_every_job_of_prometheus_is_missed_when_it_does_not_answer() -> None:
+    """By name: in a cluster the same Prometheus scrapes others' things."""
+    jobs = [job["job_name"] for job in read("prometheus/prometheus.yml")["scrape_configs"]]
+    assert ALERTS["TargetDown"]["expr"] == f'up{{job=~"{"|".join(jobs)}"}} == 0'
 
 
 def test_every_route_of_the_alertmanager_ends_at_a_receiver() -> None:

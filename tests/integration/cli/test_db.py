@@ -1,3 +1,6 @@
+from sqlalchemy import create_engine, text
+
+from callytics.db.schema_version import newest
 from tests.integration.cli.conftest import Run
 
 
@@ -6,6 +9,21 @@ def test_upgrade_makes_a_new_database_current(run: Run, empty_database_url: str)
     assert run("db", "upgrade", DATABASE_URL=empty_database_url).exit_code == 0
     assert run("db", "upgrade", DATABASE_URL=empty_database_url).exit_code == 0
     assert run("db", "check", DATABASE_URL=empty_database_url).exit_code == 0
+
+
+def test_upgrade_leaves_a_newer_database_as_it_is_and_says_so(
+    run: Run, empty_database_url: str
+) -> None:
+    """As the migration of a rollback does, which everything else waits for."""
+    assert run("db", "upgrade", DATABASE_URL=empty_database_url).exit_code == 0
+    engine = create_engine(empty_database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+
+    result = run("db", "upgrade", DATABASE_URL=empty_database_url)
+    assert result.exit_code == 0
+    assert f"newer than this program (9999, this knows {newest()}): nothing" in result.stderr
 
 
 def test_a_command_on_an_old_database_names_the_command_that_mends_it(

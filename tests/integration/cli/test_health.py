@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import create_engine, func, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from callytics.db import migrate
 from callytics.db.engine import unit_of_work
 from callytics.db.heartbeats import Heartbeats
 from callytics.db.models import WorkerHeartbeat
@@ -88,6 +89,20 @@ def test_one_whose_models_are_not_loaded_is_alive(run: Run, beat: Beat, state: s
 def test_one_that_said_nothing_for_long_is_not_alive(run: Run, beat: Beat) -> None:
     beat(ago=timedelta(minutes=1))
     assert run("health", "worker", "--alive").exit_code == 1
+
+
+@pytest.mark.parametrize("version", [None, "0009"])
+def test_one_that_waits_for_its_tables_is_let_be(
+    run: Run, empty_database_url: str, version: str | None
+) -> None:
+    if version:
+        engine = create_engine(empty_database_url)
+        migrate.upgrade(engine, version)
+        engine.dispose()
+    result = run("health", "worker", "--alive", DATABASE_URL=empty_database_url)
+    assert result.exit_code == 6
+    assert "callytics db upgrade" in result.stderr
+    assert run("health", "worker", DATABASE_URL=empty_database_url).exit_code == 1
 
 
 def test_one_that_said_nothing_for_long_is_not_well(run: Run, beat: Beat) -> None:

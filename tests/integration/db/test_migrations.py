@@ -55,6 +55,18 @@ def test_upgrading_twice_is_harmless(engine: Engine) -> None:
     migrate.upgrade(engine)
 
 
+def test_a_database_that_is_newer_than_the_program_is_left_as_it_is(empty: Engine) -> None:
+    """After a rollback: Alembic itself would end with "Can't locate revision"."""
+    migrate.upgrade(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    migrate.upgrade(empty)
+    assert migrate.newer(empty) == "9999"
+    with pytest.raises(ConfigurationError, match="newer than this program"):
+        migrate.check(empty)
+
+
 def test_the_models_and_the_migrations_say_the_same(engine: Engine) -> None:
     migrate.check(engine)
 

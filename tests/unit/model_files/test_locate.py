@@ -1,8 +1,10 @@
+import sys
 from pathlib import Path
 
 import pytest
 
-from callytics.errors import ModelUnavailableError
+from callytics.errors import ModelFetchError, ModelUnavailableError
+from callytics.model_files import hub
 from callytics.model_files.catalog import Catalog
 from callytics.model_files.fetch import fetch
 from callytics.model_files.locate import Found, check, list_models, resolve, revision_of
@@ -41,6 +43,19 @@ def test_a_misspelt_name_is_no_hub_id(model_settings: Settings) -> None:
         resolve("whisper-bsae", model_settings)
     with pytest.raises(ModelUnavailableError, match=r"name another \(--model\)"):
         resolve("whisper-bsae", model_settings, named_by="--model")
+
+
+def test_where_the_hub_s_client_is_not_installed_its_cache_is_empty(
+    model_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the API's image, say: to be asked there is no reason to fail."""
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    name = "pyannote/speaker-diarization-community-1"
+    assert hub.cached(name, model_settings) is None
+    assert not hub.reachable()
+    assert resolve(name, model_settings) == name
+    with pytest.raises(ModelFetchError, match="not installed here"):
+        hub.fetch_cached(name, model_settings)
 
 
 def test_a_fetched_models_revision_is_its_manifests(
