@@ -17,6 +17,7 @@ from callytics.db.purgeable import Ids
 from callytics.db.retention import Retention
 from callytics.domain.job import FINISHED
 from callytics.domain.retention import Scope
+from callytics.errors import InvalidRequestError
 from callytics.ports import call_folder
 from callytics.services import calls
 
@@ -83,7 +84,12 @@ def _old_texts(before: datetime) -> Sequence[Kind]:
 
 
 def by_consultation(scope: Scope, consultation_id: str, client_id: UUID | None = None) -> Plan:
-    """Everything that is kept of a consultation, in whatever state it is; `client_id` None: anybody's."""
+    """Everything that is kept of a consultation, in whatever state it is; `client_id` None: anybody's.
+
+    Raises InvalidRequestError for an empty id: it would stand in every key and in every line.
+    """
+    if not consultation_id.strip():
+        raise InvalidRequestError("Name the consultation that is to be purged; its id is empty.")
     named = (consultation_id, client_id)
     # Files first, then calls: nothing that is made of them comes after it was looked for.
     texts = [

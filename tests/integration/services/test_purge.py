@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session, sessionmaker, undefer
 
@@ -27,7 +28,11 @@ from callytics.db.personal import PERSONAL
 from callytics.domain.job import JobStatus
 from callytics.domain.retention import Scope
 from callytics.domain.stages import Stage, StageStatus
-from callytics.errors import CallPurgedError, ConsultationPurgedError
+from callytics.errors import (
+    CallPurgedError,
+    ConsultationPurgedError,
+    InvalidRequestError,
+)
 from callytics.ports import Message, call_folder
 from callytics.services import calls, purge, purge_plans
 from callytics.services.batches import settle
@@ -230,6 +235,12 @@ def test_a_running_call_is_called_off_before_a_part_of_it_goes(
     assert heard(store, call_id) is (scope is Scope.TEXT)
 
 
+@pytest.mark.parametrize("name", ["", " \n"])
+def test_an_empty_id_is_refused_since_it_stands_everywhere(name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="empty"):
+        purge_plans.by_consultation(Scope.ALL, name)
+
+
 class TestBatches:
     @pytest.fixture
     def desk(self, sessions: Sessions, settings: Settings) -> BatchDesk:
@@ -270,7 +281,6 @@ class TestBatches:
         assert first.results[0].problem == ConsultationPurgedError().as_problem()
         assert {item.job.status for item in others} == {StageStatus.DONE}
         assert b"CL-0000" not in self.body(desk)
-
 
 def test_a_purge_that_is_cut_short_goes_on_when_it_is_asked_for_again(
     sessions: Sessions, store: ObjectAudioStore
@@ -375,6 +385,13 @@ class TestRetention:
             plan = purge_plans.by_age(session, Scope.AUDIO, timedelta(days=1))
         assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 2}
         assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 1}
+
+    @pytest.mark.parametrize("days", [36_501, 1e300, float("inf"), float("nan"), 0])
+    def test_days_that_reach_before_all_time_are_refused(self, days: float) -> None:
+        with pytest.raises(ValidationError):
+            RetentionSettings(audio_days=days)
+        with pytest.raises(ValidationError):
+            RetentionSettings(text_days=days)
 
     def test_upkeep_does_it(
         self, sessions: Sessions, store: ObjectAudioStore, settings: Settings
