@@ -28,7 +28,10 @@ class Kind:
 
     name: str
     find: Ids
-    take: Callable[[Session, UUID], bool]
+    take: Callable[[Session, UUID], int]
+    """How many of the kind went with what the id stands for."""
+    look: Callable[[Session, UUID], int] | None = None
+    """How many would, where `find` finds more than there is to take; None: one each."""
     has_audio: bool = False
 
 
@@ -97,6 +100,7 @@ def by_consultation(scope: Scope, consultation_id: str, client_id: UUID | None =
             name="batch_files",
             find=purgeable.batch_files_of(*named),
             take=lambda session, file_id: Retention(session).drop_lines(file_id, consultation_id),
+            look=lambda session, file_id: Retention(session).has_lines(file_id, consultation_id),
         )
     ]
     others = [
@@ -115,6 +119,7 @@ def by_consultation(scope: Scope, consultation_id: str, client_id: UUID | None =
             name="idempotency_keys",
             find=purgeable.keys_of(*named),
             take=lambda session, owner: Retention(session).drop_keys(owner, consultation_id),
+            look=lambda session, owner: len(Retention(session).keys_of(owner, consultation_id)),
         ),
     ]
     heard = Kind(

@@ -9,10 +9,11 @@ from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session, sessionmaker, undefer
 
 from callytics.adapters.audio_store import ObjectAudioStore
+from callytics.db import purgeable
 from callytics.db.engine import unit_of_work
 from callytics.db.models import (
     AudioPurge,
@@ -25,6 +26,7 @@ from callytics.db.models import (
     StageRun,
 )
 from callytics.db.personal import PERSONAL
+from callytics.db.retention import Retention
 from callytics.domain.job import JobStatus
 from callytics.domain.retention import Scope
 from callytics.domain.stages import Stage, StageStatus
@@ -241,6 +243,72 @@ def test_an_empty_id_is_refused_since_it_stands_everywhere(name: str) -> None:
         purge_plans.by_consultation(Scope.ALL, name)
 
 
+class TestFiles:
+    def add(self, sessions: Sessions, client_id: UUID, *contents: str) -> None:
+        """In the order of their ids."""
+        with unit_of_work(sessions) as session:
+            session.add_all(
+                BatchFile(
+                    id=UUID(int=n),
+                    client_id=client_id,
+                    filename="f",
+                    size=1,
+                    content=content,
+                    created_at=func.clock_timestamp(),
+                )
+                for n, content in enumerate(contents, 1)
+            )
+
+    def contents(self, sessions: Sessions) -> Sequence[str]:
+        with unit_of_work(sessions) as session:
+            return session.scalars(select(BatchFile.content).order_by(BatchFile.id)).all()
+
+    @pytest.mark.parametrize(
+        ("name", "written"), [("2025/09/13-7", r"2025\/09\/13-7"), ("상담-7", r"\uc0c1\ub2f4-7")]
+    )
+    def test_an_escaped_id_is_found(
+        self, sessions: Sessions, store: ObjectAudioStore, name: str, written: str
+    ) -> None:
+        kept = r'{"custom_id": "a\/b"}'
+        line = f'{{"custom_id": "{written}"}}'
+        self.add(sessions, insert_client(sessions), f"{line}\n{kept}")
+        assert by_name(sessions, store, name=name) == {"batch_files": 1}
+        assert self.contents(sessions) == [kept]
+
+    def test_what_only_looks_like_it_hides_nothing_and_is_not_counted(
+        self, sessions: Sessions, store: ObjectAudioStore
+    ) -> None:
+        alike = ['{"custom_id": "CL-47110"}', r'{"custom_id": "a\/b"}']
+        self.add(
+            sessions, insert_client(sessions), *alike, f'{{"custom_id": "{WORD}"}}', *alike[:1]
+        )
+        plan = purge_plans.by_consultation(Scope.ALL, WORD)
+        with unit_of_work(sessions) as session:
+            assert purge.count(session, plan) == {"batch_files": 1}
+        assert purge.run(sessions, store, plan, actor="test", limit=1) == {"batch_files": 1}
+        assert self.contents(sessions) == [*alike, alike[0]]
+
+
+def test_a_key_goes_where_the_id_stands_in_it_by_itself(
+    sessions: Sessions, store: ObjectAudioStore
+) -> None:
+    own = {"CL-1", "CL-1-upload", "send_CL-1.", "CL-1|CL-10"}
+    others = {"CL-10", "CL-1999-upload", "send-CL-1가", "XCL-1"}
+    with unit_of_work(sessions) as session:
+        session.add_all(
+            IdempotencyKey(client_id=client_id, key=key, request_hash="0")
+            for client_id in [insert_client(sessions), insert_client(sessions)]
+            for key in own | others
+        )
+    plan = purge_plans.by_consultation(Scope.ALL, "CL-1")
+    with unit_of_work(sessions) as session:
+        assert purge.count(session, plan) == {"idempotency_keys": 8}
+    assert purge.run(sessions, store, plan, actor="test") == {"idempotency_keys": 8}
+    with unit_of_work(sessions) as session:
+        assert set(session.scalars(select(IdempotencyKey.key))) == others
+        assert session.scalars(select(Purge.counts)).one() == {"idempotency_keys": 8}
+
+
 class TestBatches:
     @pytest.fixture
     def desk(self, sessions: Sessions, settings: Settings) -> BatchDesk:
@@ -385,6 +453,27 @@ class TestRetention:
             plan = purge_plans.by_age(session, Scope.AUDIO, timedelta(days=1))
         assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 2}
         assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 1}
+
+    def test_the_oldest_goes_first_and_pages_leave_none_out(
+        self, sessions: Sessions, store: ObjectAudioStore
+    ) -> None:
+        ages = (YEAR, 2 * YEAR, 2 * YEAR, YEAR)
+        ids = [keep(sessions, f"{WORD}-{n}", age=age) for n, age in enumerate(ages)]
+        with unit_of_work(sessions) as session:
+            now = session.scalars(select(func.clock_timestamp())).one()
+            session.execute(
+                update(Call).where(Call.id.in_(ids[1:3])).values(created_at=now - 2 * YEAR)
+            )
+            query = purgeable.old_calls(Scope.AUDIO, now - timedelta(days=1))
+            found, last = [], None
+            while page := Retention(session).page(query, 1, after=last):
+                [last] = page
+                found.append(last.id)
+            plan = purge_plans.by_age(session, Scope.AUDIO, timedelta(days=1))
+        assert found == [*sorted(ids[1:3]), ids[0], ids[3]]
+        purge.run(sessions, store, plan, actor="test", limit=2)
+        gone = [one(sessions, Call, call_id).audio_purged_at is not None for call_id in ids]
+        assert gone == [False, True, True, False]
 
     @pytest.mark.parametrize("days", [36_501, 1e300, float("inf"), float("nan"), 0])
     def test_days_that_reach_before_all_time_are_refused(self, days: float) -> None:
