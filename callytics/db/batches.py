@@ -380,7 +380,9 @@ class AnalysisItems:
 
     def ids(self, batch_id: UUID) -> Sequence[UUID]:
         return self._session.scalars(
-            select(AnalysisItem.id).where(AnalysisItem.batch_id == batch_id)
+            select(AnalysisItem.id).where(
+                AnalysisItem.batch_id == batch_id, AnalysisItem.content_hash != ""
+            )
         ).all()
 
     def of(

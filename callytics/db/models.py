@@ -679,6 +679,7 @@ class AnalysisItem(Base):
     """The call whose turns are analysed, where no text was sent."""
     conversation: Mapped[str | None] = mapped_column(deferred=True)
     content_hash: Mapped[str] = mapped_column(String(64))
+    """Empty: the consultation was purged, only its place is left."""
     with_evidence: Mapped[bool] = mapped_column(default=False)
     """Whether the callback is to carry what each part rests on."""
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
@@ -688,6 +689,10 @@ class AnalysisItem(Base):
     results: Mapped[list["AnalysisResult"]] = relationship(
         order_by="AnalysisResult.run_no", lazy="raise", passive_deletes=True
     )
+
+    @property
+    def is_purged(self) -> bool:
+        return not self.content_hash
 
     __table_args__ = (
         Index("uq_analysis_items_batch_position", "batch_id", "position", unique=True),

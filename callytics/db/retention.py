@@ -141,9 +141,11 @@ class Retention:
     def _call_off(self, job: Job) -> None:
         """A worker that has it in hand finds that its claim is lost."""
         job.problem = ConsultationPurgedError().as_problem()
-        if job.status in OPEN or job.status is StageStatus.DONE:
+        if job.status in OPEN:
             job.status, job.lease_until = StageStatus.FAILED, None
             job.finished_at = self._session.scalars(select(func.clock_timestamp())).one()
+        elif job.status is StageStatus.DONE:
+            job.status = StageStatus.FAILED  # as of then: its end is counted already
         self._session.flush()
 
     def _redact(self, batch_id: UUID, consultation_id: str) -> None:

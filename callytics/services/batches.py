@@ -272,7 +272,11 @@ def rerun(
     if batch.status not in BATCH_FINISHED:
         raise BatchRunningError
     items = AnalysisItems(session).of(batch.id)
-    again = [item for item in items if wanted.everything or best_of(item) is None]
+    again = [
+        item
+        for item in items
+        if not item.is_purged and (wanted.everything or best_of(item) is None)
+    ]
     if not again:
         raise NothingToRerunError
     run_no = batch.run_no + 1

@@ -1,5 +1,6 @@
 """Whatever is kept of a conversation is found and taken, by age and by name, cut short or not."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -34,10 +35,11 @@ from callytics.errors import (
     CallPurgedError,
     ConsultationPurgedError,
     InvalidRequestError,
+    NothingToRerunError,
 )
 from callytics.ports import Message, call_folder
-from callytics.services import calls, purge, purge_plans
-from callytics.services.batches import settle
+from callytics.services import batches, calls, purge, purge_plans
+from callytics.services.batches import Rerun, settle
 from callytics.services.upkeep import tidy
 from callytics.settings import RetentionSettings, Settings
 from tests.support.batches import BatchDesk, insert_client
@@ -349,6 +351,61 @@ class TestBatches:
         assert first.results[0].problem == ConsultationPurgedError().as_problem()
         assert {item.job.status for item in others} == {StageStatus.DONE}
         assert b"CL-0000" not in self.body(desk)
+
+    def purged_while_open(self, desk: BatchDesk, store: ObjectAudioStore, *names: str) -> str:
+        """The name of a batch of two, of which these were purged before it closed."""
+        [batch] = desk.submit(2).batches
+        for name in names:
+            by_name(desk.sessions, store, name=name)
+        desk.age(timedelta(minutes=15))
+        desk.tick()
+        return batch
+
+    def test_a_purged_place_is_not_queued_when_its_batch_closes(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        batch = self.purged_while_open(desk, store, "CL-0000")
+        assert len(desk.run()) == 1
+        [run] = desk.batch(batch).runs
+        assert run.items == 1
+        told = json.loads(self.body(desk))
+        assert [one["consultation_id"] for one in told["results"]] == ["CL-0001"]
+        assert [one["error"]["code"] for one in told["errors"]] == ["consultation_purged"]
+
+    def test_a_batch_of_which_nothing_is_left_ends_when_it_closes(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        batch = self.purged_while_open(desk, store, "CL-0000", "CL-0001")
+        assert desk.run() == []
+        assert desk.batch(batch).completed_at is not None
+
+    def test_a_purged_place_is_not_run_again(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        batch = self.purged_while_open(desk, store, "CL-0000")
+        desk.run()
+
+        def rerun(wanted: Rerun) -> int:
+            with unit_of_work(desk.sessions) as session:
+                return batches.rerun(session, None, batch, wanted, desk.settings).items
+
+        with pytest.raises(NothingToRerunError):
+            rerun(Rerun())
+        assert rerun(Rerun(everything=True)) == 1
+        purged, other = desk.items(batch)
+        assert purged.job.problem == ConsultationPurgedError().as_problem()
+        assert (purged.job.status, other.job.status) == (StageStatus.FAILED, StageStatus.QUEUED)
+
+    def test_a_job_that_was_done_ended_when_it_did(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        [batch] = desk.submit(20).batches
+        desk.run()
+        done = desk.items(batch)[0].job
+        by_name(desk.sessions, store, name="CL-0000")
+        purged = desk.items(batch)[0].job
+        assert (done.status, purged.status) == (StageStatus.DONE, StageStatus.FAILED)
+        assert done.finished_at == purged.finished_at
 
 def test_a_purge_that_is_cut_short_goes_on_when_it_is_asked_for_again(
     sessions: Sessions, store: ObjectAudioStore
