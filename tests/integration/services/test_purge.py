@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier, Thread
@@ -10,11 +12,12 @@ from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker, undefer
 
 from callytics.adapters.audio_store import ObjectAudioStore
 from callytics.db import purgeable
+from callytics.db.batches import Batches
 from callytics.db.engine import unit_of_work
 from callytics.db.models import (
     AudioPurge,
@@ -39,12 +42,13 @@ from callytics.errors import (
 )
 from callytics.ports import Message, call_folder
 from callytics.services import batches, calls, purge, purge_plans
-from callytics.services.batches import Rerun, settle
+from callytics.services.batches import Consultation, Placed, Rerun, settle
 from callytics.services.upkeep import tidy
 from callytics.settings import RetentionSettings, Settings
 from tests.support.batches import BatchDesk, insert_client
-from tests.support.chat import usual
+from tests.support.chat import CONVERSATION, usual
 from tests.support.kept import OTHER, columns_saying, keep
+from tests.support.waiting import wait_until
 
 Sessions = sessionmaker[Session]
 T = TypeVar("T")
@@ -406,6 +410,34 @@ class TestBatches:
         purged = desk.items(batch)[0].job
         assert (done.status, purged.status) == (StageStatus.DONE, StageStatus.FAILED)
         assert done.finished_at == purged.finished_at
+
+    def test_a_consultation_that_is_sent_once_more_and_purged_stops_neither(
+        self, desk: BatchDesk
+    ) -> None:
+        """Sent for its evidence too, which changes its row."""
+        [batch] = desk.submit(1).batches
+        known = Consultation(
+            consultation_id="CL-0000", conversation=CONVERSATION, with_evidence=True
+        )
+        fresh = replace(known, consultation_id="CL-fresh")
+        with ThreadPoolExecutor(1) as pool, unit_of_work(desk.sessions) as session:
+            [row] = desk.batches()
+            Batches(session).lock(row.id)
+            sent = pool.submit(desk.submit, [known, fresh])
+            wait_until(lambda: somebody_waits(desk.sessions))
+            assert Retention(session).empty_item(row.id, "CL-0000")
+            session.commit()
+            placed: Placed = sent.result(30)
+        assert placed.batches == {batch: 2}
+        purged, *others = [item.consultation_id for item in desk.items(batch)]
+        assert purged.startswith("purged-")
+        assert others == ["CL-0000", "CL-fresh"]
+
+
+def somebody_waits(sessions: Sessions) -> bool:
+    with unit_of_work(sessions) as session:
+        return bool(session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
 
 def test_a_purge_that_is_cut_short_goes_on_when_it_is_asked_for_again(
     sessions: Sessions, store: ObjectAudioStore
