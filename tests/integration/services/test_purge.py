@@ -1,7 +1,7 @@
 """Whatever is kept of a conversation is found and taken, by age and by name, cut short or not."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +24,7 @@ from callytics.db.models import (
     BatchFile,
     Call,
     Delivery,
+    DeliveryAttempt,
     IdempotencyKey,
     Job,
     Purge,
@@ -40,13 +41,14 @@ from callytics.errors import (
     InvalidRequestError,
     NothingToRerunError,
 )
-from callytics.ports import Message, call_folder
+from callytics.ports import CallbackAnswer, Message, call_folder
 from callytics.services import batches, calls, purge, purge_plans
 from callytics.services.batches import Consultation, Placed, Rerun, settle
 from callytics.services.upkeep import tidy
 from callytics.settings import RetentionSettings, Settings
 from tests.support.batches import BatchDesk, insert_client
 from tests.support.chat import CONVERSATION, usual
+from tests.support.deliveries import Deliverer, answer
 from tests.support.kept import OTHER, columns_saying, keep
 from tests.support.waiting import wait_until
 
@@ -317,8 +319,12 @@ def test_a_key_goes_where_the_id_stands_in_it_by_itself(
 
 class TestBatches:
     @pytest.fixture
-    def desk(self, sessions: Sessions, settings: Settings) -> BatchDesk:
-        return BatchDesk(sessions, settings, insert_client(sessions))
+    def deliverer(self, sessions: Sessions, settings: Settings) -> Deliverer:
+        return Deliverer.make(sessions, settings)
+
+    @pytest.fixture
+    def desk(self, sessions: Sessions, settings: Settings, deliverer: Deliverer) -> BatchDesk:
+        return BatchDesk(sessions, settings, deliverer.client_id)
 
     def body(self, desk: BatchDesk) -> bytes:
         with unit_of_work(desk.sessions) as session:
@@ -410,6 +416,34 @@ class TestBatches:
         purged = desk.items(batch)[0].job
         assert (done.status, purged.status) == (StageStatus.DONE, StageStatus.FAILED)
         assert done.finished_at == purged.finished_at
+
+    def test_what_an_endpoint_answers_to_what_was_purged_meanwhile_is_not_kept(
+        self, desk: BatchDesk, deliverer: Deliverer, store: ObjectAudioStore, engine: Engine
+    ) -> None:
+        desk.submit(20)
+        desk.run()
+        [waiting] = desk.deliveries()
+
+        class Echo:
+            def post(
+                self,
+                url: str,
+                *,
+                headers: Mapping[str, str],
+                body: bytes,
+            ) -> CallbackAnswer:
+                if b"CL-0003" in body:
+                    by_name(desk.sessions, store, name="CL-0003")
+                return answer(503, body=body)
+
+        deliverer.client = Echo()
+        deliverer.run(waiting.id)
+        assert columns_saying(engine, "CL-0003") == set()
+        deliverer.pass_time(1)
+        deliverer.run(waiting.id)
+        with unit_of_work(desk.sessions) as session:
+            query = select(DeliveryAttempt.answer).order_by(DeliveryAttempt.attempt)
+            assert session.scalars(query).all() == [None, self.body(desk)]
 
     def test_a_consultation_that_is_sent_once_more_and_purged_stops_neither(
         self, desk: BatchDesk
