@@ -690,14 +690,14 @@ class AnalysisItem(Base):
         order_by="AnalysisResult.run_no", lazy="raise", passive_deletes=True
     )
 
-    @property
-    def is_purged(self) -> bool:
-        return not self.content_hash
-
     __table_args__ = (
         Index("uq_analysis_items_batch_position", "batch_id", "position", unique=True),
         Index("ix_analysis_items_client_consultation", "client_id", "consultation_id"),
     )
+
+    @property
+    def is_purged(self) -> bool:
+        return not self.content_hash
 
 
 class AnalysisResult(Base):
