@@ -565,10 +565,10 @@ class TracingSettings(_Block):
 class RetentionSettings(_Block):
     """What is purged by itself (docs/retention.md). Quick summaries and diagnoses have times of their own."""
 
-    audio_days: float | None = Field(default=None, gt=0)
+    audio_days: float | None = Field(default=None, gt=0, le=36_500, allow_inf_nan=False)
     """Recordings are deleted so many days after they came in; None: kept until somebody deletes them."""
 
-    text_days: float | None = Field(default=None, gt=0)
+    text_days: float | None = Field(default=None, gt=0, le=36_500, allow_inf_nan=False)
     """What was said, summaries and analyses are deleted so many days after they came in; with the later of
     the two days the call's row goes too. None: kept."""
 

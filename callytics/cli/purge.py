@@ -65,6 +65,8 @@ def purge(
         return
     if (older_than is None) == (consultation_id is None):
         raise typer.BadParameter("give --older-than or --consultation-id")
+    if consultation_id is not None and not consultation_id.strip():
+        raise typer.BadParameter("--consultation-id is empty")
     if audio_only and text_only:
         raise typer.BadParameter("give --audio-only or --text-only; without either, both go")
     if client is not None and older_than is not None:

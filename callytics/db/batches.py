@@ -232,6 +232,15 @@ class Batches:
             AnalysisBatch, batch_id, with_for_update=True, populate_existing=True
         )
 
+    def lock_all(self, batch_ids: Collection[UUID]) -> None:
+        """As `lock`, one after the other by id."""
+        self._session.execute(
+            select(AnalysisBatch.id)
+            .where(AnalysisBatch.id.in_(batch_ids))
+            .order_by(AnalysisBatch.id)
+            .with_for_update()
+        )
+
     def lock_named(self, client_id: UUID | None, name: str) -> AnalysisBatch:
         """As `lock`, by name; of this client, or, for the operator, of any."""
         batch = self._session.scalar(
@@ -379,8 +388,11 @@ class AnalysisItems:
         ).one()
 
     def ids(self, batch_id: UUID) -> Sequence[UUID]:
+        """Of a batch's consultations, without those that were purged."""
         return self._session.scalars(
-            select(AnalysisItem.id).where(AnalysisItem.batch_id == batch_id)
+            select(AnalysisItem.id).where(
+                AnalysisItem.batch_id == batch_id, AnalysisItem.content_hash != ""
+            )
         ).all()
 
     def of(

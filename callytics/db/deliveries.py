@@ -72,6 +72,16 @@ class Deliveries:
         """The delivery with its body."""
         return self._session.get_one(Delivery, delivery_id, options=[undefer(Delivery.body)])
 
+    def lock(self, delivery_id: UUID) -> Delivery:
+        """The delivery with its body, which no purge changes until the transaction ends."""
+        return self._session.get_one(
+            Delivery,
+            delivery_id,
+            options=[undefer(Delivery.body)],
+            with_for_update=True,
+            populate_existing=True,
+        )
+
     def owned(self, client_id: UUID | None, delivery_id: UUID) -> Delivery:
         """The client's delivery (None: anybody's), with its job, endpoint and attempts."""
         query = _with_job().where(Delivery.id == delivery_id, *_of(client_id))

@@ -679,6 +679,7 @@ class AnalysisItem(Base):
     """The call whose turns are analysed, where no text was sent."""
     conversation: Mapped[str | None] = mapped_column(deferred=True)
     content_hash: Mapped[str] = mapped_column(String(64))
+    """Empty: the consultation was purged, only its place is left."""
     with_evidence: Mapped[bool] = mapped_column(default=False)
     """Whether the callback is to carry what each part rests on."""
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
@@ -693,6 +694,10 @@ class AnalysisItem(Base):
         Index("uq_analysis_items_batch_position", "batch_id", "position", unique=True),
         Index("ix_analysis_items_client_consultation", "client_id", "consultation_id"),
     )
+
+    @property
+    def is_purged(self) -> bool:
+        return not self.content_hash
 
 
 class AnalysisResult(Base):

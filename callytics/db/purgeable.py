@@ -26,8 +26,8 @@ from callytics.domain.stages import StageStatus
 
 OPEN = (StageStatus.WAITING, StageStatus.QUEUED, StageStatus.RUNNING)
 
-Ids = Select[Any]
-"""A query for the ids of what is to be taken."""
+Ids = Select[*tuple[Any, ...]]
+"""A query for the ids of what is to be taken. Its columns are its order, the last of them is the id."""
 
 
 def is_busy() -> ColumnElement[bool]:
@@ -53,13 +53,14 @@ def is_open() -> ColumnElement[bool]:
 
 
 def old_calls(scope: Scope, before: datetime) -> Ids:
+    """The oldest first: where more come than a round takes, none waits for ever."""
     conditions = (Call.created_at < before, *_was_not_purged(scope))
-    return select(Call.id).where(*conditions, ~is_busy()).order_by(Call.created_at, Call.id)
+    return select(Call.created_at, Call.id).where(*conditions, ~is_busy())
 
 
 def busy_calls(scope: Scope, before: datetime) -> Ids:
     conditions = (Call.created_at < before, *_was_not_purged(scope))
-    return select(Call.id).where(*conditions, is_busy()).order_by(Call.created_at, Call.id)
+    return select(Call.created_at, Call.id).where(*conditions, is_busy())
 
 
 def old_batches(before: datetime) -> Ids:
@@ -96,13 +97,12 @@ def _of(table: Any, consultation_id: str, client_id: UUID | None) -> list[Column
 
 def calls_of(scope: Scope, consultation_id: str, client_id: UUID | None) -> Ids:
     named = _of(Call, consultation_id, client_id)
-    return select(Call.id).where(*named, *_was_not_purged(scope)).order_by(Call.id)
+    return select(Call.id).where(*named, *_was_not_purged(scope))
 
 
 def batches_of(consultation_id: str, client_id: UUID | None) -> Ids:
     named = _of(AnalysisItem, consultation_id, client_id)
-    found = select(AnalysisItem.batch_id).where(*named).distinct()
-    return found.order_by(AnalysisItem.batch_id)
+    return select(AnalysisItem.batch_id).where(*named).distinct()
 
 
 def quick_summaries_of(consultation_id: str, client_id: UUID | None) -> Ids:
@@ -114,15 +114,17 @@ def conversations_of(consultation_id: str, client_id: UUID | None) -> Ids:
 
 
 def batch_files_of(consultation_id: str, client_id: UUID | None) -> Ids:
+    r"""Those in which it may stand: by itself, as a part of another id, or escaped (`\/`, `\uac00`)."""
     owner = [] if client_id is None else [BatchFile.client_id == client_id]
-    return select(BatchFile.id).where(func.strpos(BatchFile.content, consultation_id) > 0, *owner)
+    stands, escaped = (func.strpos(BatchFile.content, part) > 0 for part in (consultation_id, "\\"))
+    return select(BatchFile.id).where(or_(stands, escaped), *owner)
 
 
 def keys_of(consultation_id: str, client_id: UUID | None) -> Ids:
-    """The clients that have such keys."""
+    """The clients that have keys in which it stands, be it as a part of another id."""
     owner = [] if client_id is None else [IdempotencyKey.client_id == client_id]
-    return select(IdempotencyKey.client_id).where(is_made_of(consultation_id), *owner).distinct()
+    return select(IdempotencyKey.client_id).where(stands_in_key(consultation_id), *owner).distinct()
 
 
-def is_made_of(consultation_id: str) -> ColumnElement[bool]:
+def stands_in_key(consultation_id: str) -> ColumnElement[bool]:
     return func.strpos(IdempotencyKey.key, consultation_id) > 0

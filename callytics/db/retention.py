@@ -1,9 +1,10 @@
 """What a purge takes, over the tables that hold conversations: one row and its own at a time."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String, cast, delete, func, select, update
+from sqlalchemy import Row, String, cast, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session, undefer
 
 from callytics.db.jobs import Jobs
@@ -23,8 +24,8 @@ from callytics.db.models import (
     StageRun,
     Summary,
 )
-from callytics.db.purgeable import OPEN, Ids, is_busy, is_made_of, is_open
-from callytics.domain.retention import body_without, lines_without
+from callytics.db.purgeable import OPEN, Ids, is_busy, is_open, stands_in_key
+from callytics.domain.retention import body_without, is_made_of, lines_without
 from callytics.domain.stages import StageStatus
 from callytics.errors import ConsultationPurgedError
 
@@ -35,8 +36,14 @@ class Retention:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def ids(self, query: Ids, limit: int) -> Sequence[UUID]:
-        return self._session.scalars(query.limit(limit)).all()
+    def page(
+        self, query: Ids, limit: int | None = None, *, after: Row[Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        """Up to `limit` rows of the query in its order, behind the row `after`; the id is the last column."""
+        order = tuple(query.selected_columns)
+        if after is not None:
+            query = query.where(tuple_(*order) > tuple_(*after))
+        return self._session.execute(query.order_by(*order).limit(limit)).all()
 
     def count(self, query: Ids) -> int:
         return self._session.scalars(select(func.count()).select_from(query.subquery())).one()
@@ -134,9 +141,11 @@ class Retention:
     def _call_off(self, job: Job) -> None:
         """A worker that has it in hand finds that its claim is lost."""
         job.problem = ConsultationPurgedError().as_problem()
-        if job.status in OPEN or job.status is StageStatus.DONE:
+        if job.status in OPEN:
             job.status, job.lease_until = StageStatus.FAILED, None
             job.finished_at = self._session.scalars(select(func.clock_timestamp())).one()
+        elif job.status is StageStatus.DONE:
+            job.status = StageStatus.FAILED  # as of then: its end is counted already
         self._session.flush()
 
     def _redact(self, batch_id: UUID, consultation_id: str) -> None:
@@ -155,6 +164,11 @@ class Retention:
             update(DeliveryAttempt).where(DeliveryAttempt.delivery_id.in_(ids)).values(answer=None)
         )
         self._session.flush()
+
+    def has_lines(self, file_id: UUID, consultation_id: str) -> bool:
+        """Whether `drop_lines` would take any."""
+        content = self._session.scalar(select(BatchFile.content).where(BatchFile.id == file_id))
+        return content is not None and lines_without(content, consultation_id) != content
 
     def drop_lines(self, file_id: UUID, consultation_id: str) -> bool:
         """Take a consultation's lines out of a file; the file goes where none is left."""
@@ -175,11 +189,19 @@ class Retention:
         self._session.flush()
         return True
 
-    def drop_keys(self, client_id: UUID, consultation_id: str) -> bool:
+    def keys_of(self, client_id: UUID, consultation_id: str) -> Sequence[str]:
         """A client's Idempotency-Keys that are made of a consultation's id."""
+        query = select(IdempotencyKey.key).where(
+            IdempotencyKey.client_id == client_id, stands_in_key(consultation_id)
+        )
+        return [key for key in self._session.scalars(query) if is_made_of(key, consultation_id)]
+
+    def drop_keys(self, client_id: UUID, consultation_id: str) -> int:
+        """How many there were."""
+        keys = self.keys_of(client_id, consultation_id)
         gone = self._session.execute(
             delete(IdempotencyKey)
-            .where(is_made_of(consultation_id), IdempotencyKey.client_id == client_id)
+            .where(IdempotencyKey.client_id == client_id, IdempotencyKey.key.in_(keys))
             .returning(IdempotencyKey.key)
         )
-        return gone.first() is not None
+        return len(gone.all())

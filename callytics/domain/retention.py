@@ -1,6 +1,7 @@
 """What a purge takes, and what of that is due by age."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,6 +46,13 @@ def body_without(body: bytes, consultation_id: str) -> bytes:
 
 def _is(entry: Mapping[str, Any], consultation_id: str) -> bool:
     return entry.get("consultation_id") == consultation_id
+
+
+def is_made_of(key: str, consultation_id: str) -> bool:
+    """Whether the id stands in the key by itself: CL-1 does in `CL-1-upload`, not in `CL-10` or `XCL-1`."""
+    letter_or_digit = r"[^\W_]"
+    by_itself = rf"(?<!{letter_or_digit}){re.escape(consultation_id)}(?!{letter_or_digit})"
+    return re.search(by_itself, key) is not None
 
 
 def lines_without(content: str, consultation_id: str) -> str:

@@ -272,7 +272,11 @@ def rerun(
     if batch.status not in BATCH_FINISHED:
         raise BatchRunningError
     items = AnalysisItems(session).of(batch.id)
-    again = [item for item in items if wanted.everything or best_of(item) is None]
+    again = [
+        item
+        for item in items
+        if not item.is_purged and (wanted.everything or best_of(item) is None)
+    ]
     if not again:
         raise NothingToRerunError
     run_no = batch.run_no + 1
@@ -463,7 +467,13 @@ def _already_waiting(session: Session, request: BatchRequest) -> dict[str, str]:
     """
     sent = {one.consultation_id: one for one in request.consultations}
     found: dict[str, str] = {}
-    for item in AnalysisItems(session).unfinished(request.client_id, sent):
+    items = AnalysisItems(session)
+    waiting = items.unfinished(request.client_id, sent)
+    if waiting:
+        # Batches before what is in them, as everywhere; what was purged until then waits no more.
+        Batches(session).lock_all({item.batch_id for item in waiting})
+        waiting = items.unfinished(request.client_id, sent)
+    for item in waiting:
         one, batch = sent[item.consultation_id], item.batch
         same = item.content_hash == one.content_hash
         if not (same and batch.callback_url == request.callback_url):

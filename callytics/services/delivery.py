@@ -1,7 +1,7 @@
 """Callbacks: enqueued with what they tell of, tried until they are taken or given up, replayed.
 
 A delivery is at least once under one id, with the same bytes each time. Locks are taken in the order
-job, endpoint, so that no two transactions wait for each other.
+job, delivery, endpoint, so that no two transactions wait for each other.
 """
 
 import random
@@ -223,6 +223,12 @@ class _Outgoing:
     tries: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Answered:
+    answer: CallbackAnswer
+    sent: bytes
+
+
 class DeliveryWork:
     """One attempt at a callback; its endpoint's row says whether it may be made now."""
 
@@ -272,7 +278,7 @@ class DeliveryWork:
         self,
         inputs: _Outgoing | None,
         progress: Progress,  # noqa: ARG002 (it takes seconds)
-    ) -> CallbackAnswer | None:
+    ) -> _Answered | None:
         if inputs is None:
             return None
         signed = headers(
@@ -292,13 +298,14 @@ class DeliveryWork:
                 opened.set_attribute("http.response.status_code", answer.status)
             if answer.fault is not None:
                 tracing.fail(answer.fault.value)
-        return answer
+        return _Answered(answer=answer, sent=inputs.body)
 
-    def write(self, session: Session, job: Job, found: CallbackAnswer | None) -> End:
-        delivery = session.get_one(Delivery, job.id)
+    def write(self, session: Session, job: Job, done: _Answered | None) -> End:
+        delivery = Deliveries(session).lock(job.id)
         endpoint, _pause = Endpoints(session).lock(delivery.endpoint_id)
-        if found is None:
+        if done is None:
             return End(status=StageStatus.FAILED, problem=EndpointDisabledError())
+        found = done.answer
         tries = delivery.tries + 1
         judged = judge(
             status=found.status,
@@ -309,7 +316,7 @@ class DeliveryWork:
             now=datetime.fromtimestamp(self._clock(), UTC),
             jitter=self._jitter(),
         )
-        self._note_attempt(session, job, delivery, found, judged)
+        self._note_attempt(session, job, delivery, done, judged)
         self._note_health(session, endpoint, judged)
         waiting = self._call_up(session, endpoint, job, judged)
         return _end(found, judged, tries=tries, hints=waiting)
@@ -319,10 +326,12 @@ class DeliveryWork:
         session: Session,
         job: Job,
         delivery: Delivery,
-        found: CallbackAnswer,
+        done: _Answered,
         judged: Judgement,
     ) -> None:
-        deliveries = Deliveries(session)
+        deliveries, found = Deliveries(session), done.answer
+        # Of what was purged while it was on its way, the answer may repeat something.
+        as_sent = delivery.body == done.sent
         deliveries.note_attempt(
             DeliveryAttempt(
                 delivery_id=delivery.id,
@@ -331,7 +340,7 @@ class DeliveryWork:
                 seconds=found.seconds,
                 status=found.status,
                 problem=judged.fault,
-                answer=found.body,
+                answer=found.body if as_sent else None,
                 verdict=judged.verdict,
             )
         )

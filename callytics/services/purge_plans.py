@@ -17,6 +17,7 @@ from callytics.db.purgeable import Ids
 from callytics.db.retention import Retention
 from callytics.domain.job import FINISHED
 from callytics.domain.retention import Scope
+from callytics.errors import InvalidRequestError
 from callytics.ports import call_folder
 from callytics.services import calls
 
@@ -27,7 +28,10 @@ class Kind:
 
     name: str
     find: Ids
-    take: Callable[[Session, UUID], bool]
+    take: Callable[[Session, UUID], int]
+    """How many of the kind went with what the id stands for."""
+    look: Callable[[Session, UUID], int] | None = None
+    """How many would, where `find` finds more than there is to take; None: one each."""
     has_audio: bool = False
 
 
@@ -83,7 +87,12 @@ def _old_texts(before: datetime) -> Sequence[Kind]:
 
 
 def by_consultation(scope: Scope, consultation_id: str, client_id: UUID | None = None) -> Plan:
-    """Everything that is kept of a consultation, in whatever state it is; `client_id` None: anybody's."""
+    """Everything that is kept of a consultation, in whatever state it is; `client_id` None: anybody's.
+
+    Raises InvalidRequestError for an empty id: it would stand in every key and in every line.
+    """
+    if not consultation_id.strip():
+        raise InvalidRequestError("Name the consultation that is to be purged; its id is empty.")
     named = (consultation_id, client_id)
     # Files first, then calls: nothing that is made of them comes after it was looked for.
     texts = [
@@ -91,6 +100,7 @@ def by_consultation(scope: Scope, consultation_id: str, client_id: UUID | None =
             name="batch_files",
             find=purgeable.batch_files_of(*named),
             take=lambda session, file_id: Retention(session).drop_lines(file_id, consultation_id),
+            look=lambda session, file_id: Retention(session).has_lines(file_id, consultation_id),
         )
     ]
     others = [
@@ -109,6 +119,7 @@ def by_consultation(scope: Scope, consultation_id: str, client_id: UUID | None =
             name="idempotency_keys",
             find=purgeable.keys_of(*named),
             take=lambda session, owner: Retention(session).drop_keys(owner, consultation_id),
+            look=lambda session, owner: len(Retention(session).keys_of(owner, consultation_id)),
         ),
     ]
     heard = Kind(

@@ -78,6 +78,8 @@ def test_a_consultation_goes_and_the_history_does_not_name_it(
         ("--older-than", "90d", "--audio-only", "--text-only"),
         ("--older-than", "soon"),
         ("--older-than", "90d", "--client", "cli"),
+        ("--consultation-id", ""),
+        ("--consultation-id", " "),
     ],
 )
 def test_what_does_not_fit_together_is_refused(run: Run, options: tuple[str, ...]) -> None:

@@ -1,6 +1,9 @@
 """Whatever is kept of a conversation is found and taken, by age and by name, cut short or not."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier, Thread
@@ -8,34 +11,46 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select, update
+from pydantic import ValidationError
+from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker, undefer
 
 from callytics.adapters.audio_store import ObjectAudioStore
+from callytics.db import purgeable
+from callytics.db.batches import Batches
 from callytics.db.engine import unit_of_work
 from callytics.db.models import (
     AudioPurge,
     BatchFile,
     Call,
     Delivery,
+    DeliveryAttempt,
     IdempotencyKey,
     Job,
     Purge,
     StageRun,
 )
 from callytics.db.personal import PERSONAL
+from callytics.db.retention import Retention
 from callytics.domain.job import JobStatus
 from callytics.domain.retention import Scope
 from callytics.domain.stages import Stage, StageStatus
-from callytics.errors import CallPurgedError, ConsultationPurgedError
-from callytics.ports import Message, call_folder
-from callytics.services import calls, purge, purge_plans
-from callytics.services.batches import settle
+from callytics.errors import (
+    CallPurgedError,
+    ConsultationPurgedError,
+    InvalidRequestError,
+    NothingToRerunError,
+)
+from callytics.ports import CallbackAnswer, Message, call_folder
+from callytics.services import batches, calls, purge, purge_plans
+from callytics.services.batches import Consultation, Placed, Rerun, settle
 from callytics.services.upkeep import tidy
 from callytics.settings import RetentionSettings, Settings
 from tests.support.batches import BatchDesk, insert_client
-from tests.support.chat import usual
+from tests.support.chat import CONVERSATION, usual
+from tests.support.deliveries import Deliverer, answer
 from tests.support.kept import OTHER, columns_saying, keep
+from tests.support.waiting import wait_until
 
 Sessions = sessionmaker[Session]
 T = TypeVar("T")
@@ -230,10 +245,86 @@ def test_a_running_call_is_called_off_before_a_part_of_it_goes(
     assert heard(store, call_id) is (scope is Scope.TEXT)
 
 
+@pytest.mark.parametrize("name", ["", " \n"])
+def test_an_empty_id_is_refused_since_it_stands_everywhere(name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="empty"):
+        purge_plans.by_consultation(Scope.ALL, name)
+
+
+class TestFiles:
+    def add(self, sessions: Sessions, client_id: UUID, *contents: str) -> None:
+        """In the order of their ids."""
+        with unit_of_work(sessions) as session:
+            session.add_all(
+                BatchFile(
+                    id=UUID(int=n),
+                    client_id=client_id,
+                    filename="f",
+                    size=1,
+                    content=content,
+                    created_at=func.clock_timestamp(),
+                )
+                for n, content in enumerate(contents, 1)
+            )
+
+    def contents(self, sessions: Sessions) -> Sequence[str]:
+        with unit_of_work(sessions) as session:
+            return session.scalars(select(BatchFile.content).order_by(BatchFile.id)).all()
+
+    @pytest.mark.parametrize(
+        ("name", "written"), [("2025/09/13-7", r"2025\/09\/13-7"), ("상담-7", r"\uc0c1\ub2f4-7")]
+    )
+    def test_an_escaped_id_is_found(
+        self, sessions: Sessions, store: ObjectAudioStore, name: str, written: str
+    ) -> None:
+        kept = r'{"custom_id": "a\/b"}'
+        line = f'{{"custom_id": "{written}"}}'
+        self.add(sessions, insert_client(sessions), f"{line}\n{kept}")
+        assert by_name(sessions, store, name=name) == {"batch_files": 1}
+        assert self.contents(sessions) == [kept]
+
+    def test_what_only_looks_like_it_hides_nothing_and_is_not_counted(
+        self, sessions: Sessions, store: ObjectAudioStore
+    ) -> None:
+        alike = ['{"custom_id": "CL-47110"}', r'{"custom_id": "a\/b"}']
+        self.add(
+            sessions, insert_client(sessions), *alike, f'{{"custom_id": "{WORD}"}}', *alike[:1]
+        )
+        plan = purge_plans.by_consultation(Scope.ALL, WORD)
+        with unit_of_work(sessions) as session:
+            assert purge.count(session, plan) == {"batch_files": 1}
+        assert purge.run(sessions, store, plan, actor="test", limit=1) == {"batch_files": 1}
+        assert self.contents(sessions) == [*alike, alike[0]]
+
+
+def test_a_key_goes_where_the_id_stands_in_it_by_itself(
+    sessions: Sessions, store: ObjectAudioStore
+) -> None:
+    own = {"CL-1", "CL-1-upload", "send_CL-1.", "CL-1|CL-10"}
+    others = {"CL-10", "CL-1999-upload", "send-CL-1가", "XCL-1"}
+    with unit_of_work(sessions) as session:
+        session.add_all(
+            IdempotencyKey(client_id=client_id, key=key, request_hash="0")
+            for client_id in [insert_client(sessions), insert_client(sessions)]
+            for key in own | others
+        )
+    plan = purge_plans.by_consultation(Scope.ALL, "CL-1")
+    with unit_of_work(sessions) as session:
+        assert purge.count(session, plan) == {"idempotency_keys": 8}
+    assert purge.run(sessions, store, plan, actor="test") == {"idempotency_keys": 8}
+    with unit_of_work(sessions) as session:
+        assert set(session.scalars(select(IdempotencyKey.key))) == others
+        assert session.scalars(select(Purge.counts)).one() == {"idempotency_keys": 8}
+
+
 class TestBatches:
     @pytest.fixture
-    def desk(self, sessions: Sessions, settings: Settings) -> BatchDesk:
-        return BatchDesk(sessions, settings, insert_client(sessions))
+    def deliverer(self, sessions: Sessions, settings: Settings) -> Deliverer:
+        return Deliverer.make(sessions, settings)
+
+    @pytest.fixture
+    def desk(self, sessions: Sessions, settings: Settings, deliverer: Deliverer) -> BatchDesk:
+        return BatchDesk(sessions, settings, deliverer.client_id)
 
     def body(self, desk: BatchDesk) -> bytes:
         with unit_of_work(desk.sessions) as session:
@@ -270,6 +361,116 @@ class TestBatches:
         assert first.results[0].problem == ConsultationPurgedError().as_problem()
         assert {item.job.status for item in others} == {StageStatus.DONE}
         assert b"CL-0000" not in self.body(desk)
+
+    def purged_while_open(self, desk: BatchDesk, store: ObjectAudioStore, *names: str) -> str:
+        """The name of a batch of two, of which these were purged before it closed."""
+        [batch] = desk.submit(2).batches
+        for name in names:
+            by_name(desk.sessions, store, name=name)
+        desk.age(timedelta(minutes=15))
+        desk.tick()
+        return batch
+
+    def test_a_purged_place_is_not_queued_when_its_batch_closes(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        batch = self.purged_while_open(desk, store, "CL-0000")
+        assert len(desk.run()) == 1
+        [run] = desk.batch(batch).runs
+        assert run.items == 1
+        told = json.loads(self.body(desk))
+        assert [one["consultation_id"] for one in told["results"]] == ["CL-0001"]
+        assert [one["error"]["code"] for one in told["errors"]] == ["consultation_purged"]
+
+    def test_a_batch_of_which_nothing_is_left_ends_when_it_closes(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        batch = self.purged_while_open(desk, store, "CL-0000", "CL-0001")
+        assert desk.run() == []
+        assert desk.batch(batch).completed_at is not None
+
+    def test_a_purged_place_is_not_run_again(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        batch = self.purged_while_open(desk, store, "CL-0000")
+        desk.run()
+
+        def rerun(wanted: Rerun) -> int:
+            with unit_of_work(desk.sessions) as session:
+                return batches.rerun(session, None, batch, wanted, desk.settings).items
+
+        with pytest.raises(NothingToRerunError):
+            rerun(Rerun())
+        assert rerun(Rerun(everything=True)) == 1
+        purged, other = desk.items(batch)
+        assert purged.job.problem == ConsultationPurgedError().as_problem()
+        assert (purged.job.status, other.job.status) == (StageStatus.FAILED, StageStatus.QUEUED)
+
+    def test_a_job_that_was_done_ended_when_it_did(
+        self, desk: BatchDesk, store: ObjectAudioStore
+    ) -> None:
+        [batch] = desk.submit(20).batches
+        desk.run()
+        done = desk.items(batch)[0].job
+        by_name(desk.sessions, store, name="CL-0000")
+        purged = desk.items(batch)[0].job
+        assert (done.status, purged.status) == (StageStatus.DONE, StageStatus.FAILED)
+        assert done.finished_at == purged.finished_at
+
+    def test_what_an_endpoint_answers_to_what_was_purged_meanwhile_is_not_kept(
+        self, desk: BatchDesk, deliverer: Deliverer, store: ObjectAudioStore, engine: Engine
+    ) -> None:
+        desk.submit(20)
+        desk.run()
+        [waiting] = desk.deliveries()
+
+        class Echo:
+            def post(
+                self,
+                url: str,
+                *,
+                headers: Mapping[str, str],
+                body: bytes,
+            ) -> CallbackAnswer:
+                if b"CL-0003" in body:
+                    by_name(desk.sessions, store, name="CL-0003")
+                return answer(503, body=body)
+
+        deliverer.client = Echo()
+        deliverer.run(waiting.id)
+        assert columns_saying(engine, "CL-0003") == set()
+        deliverer.pass_time(1)
+        deliverer.run(waiting.id)
+        with unit_of_work(desk.sessions) as session:
+            query = select(DeliveryAttempt.answer).order_by(DeliveryAttempt.attempt)
+            assert session.scalars(query).all() == [None, self.body(desk)]
+
+    def test_a_consultation_that_is_sent_once_more_and_purged_stops_neither(
+        self, desk: BatchDesk
+    ) -> None:
+        """Sent for its evidence too, which changes its row."""
+        [batch] = desk.submit(1).batches
+        known = Consultation(
+            consultation_id="CL-0000", conversation=CONVERSATION, with_evidence=True
+        )
+        fresh = replace(known, consultation_id="CL-fresh")
+        with ThreadPoolExecutor(1) as pool, unit_of_work(desk.sessions) as session:
+            [row] = desk.batches()
+            Batches(session).lock(row.id)
+            sent = pool.submit(desk.submit, [known, fresh])
+            wait_until(lambda: somebody_waits(desk.sessions))
+            assert Retention(session).empty_item(row.id, "CL-0000")
+            session.commit()
+            placed: Placed = sent.result(30)
+        assert placed.batches == {batch: 2}
+        purged, *others = [item.consultation_id for item in desk.items(batch)]
+        assert purged.startswith("purged-")
+        assert others == ["CL-0000", "CL-fresh"]
+
+
+def somebody_waits(sessions: Sessions) -> bool:
+    with unit_of_work(sessions) as session:
+        return bool(session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
 
 
 def test_a_purge_that_is_cut_short_goes_on_when_it_is_asked_for_again(
@@ -375,6 +576,34 @@ class TestRetention:
             plan = purge_plans.by_age(session, Scope.AUDIO, timedelta(days=1))
         assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 2}
         assert purge.run(sessions, store, plan, actor="test", limit=2) == {"calls": 1}
+
+    def test_the_oldest_goes_first_and_pages_leave_none_out(
+        self, sessions: Sessions, store: ObjectAudioStore
+    ) -> None:
+        ages = (YEAR, 2 * YEAR, 2 * YEAR, YEAR)
+        ids = [keep(sessions, f"{WORD}-{n}", age=age) for n, age in enumerate(ages)]
+        with unit_of_work(sessions) as session:
+            now = session.scalars(select(func.clock_timestamp())).one()
+            session.execute(
+                update(Call).where(Call.id.in_(ids[1:3])).values(created_at=now - 2 * YEAR)
+            )
+            query = purgeable.old_calls(Scope.AUDIO, now - timedelta(days=1))
+            found, last = [], None
+            while page := Retention(session).page(query, 1, after=last):
+                [last] = page
+                found.append(last.id)
+            plan = purge_plans.by_age(session, Scope.AUDIO, timedelta(days=1))
+        assert found == [*sorted(ids[1:3]), ids[0], ids[3]]
+        purge.run(sessions, store, plan, actor="test", limit=2)
+        gone = [one(sessions, Call, call_id).audio_purged_at is not None for call_id in ids]
+        assert gone == [False, True, True, False]
+
+    @pytest.mark.parametrize("days", [36_501, 1e300, float("inf"), float("nan"), 0])
+    def test_days_that_reach_before_all_time_are_refused(self, days: float) -> None:
+        with pytest.raises(ValidationError):
+            RetentionSettings(audio_days=days)
+        with pytest.raises(ValidationError):
+            RetentionSettings(text_days=days)
 
     def test_upkeep_does_it(
         self, sessions: Sessions, store: ObjectAudioStore, settings: Settings

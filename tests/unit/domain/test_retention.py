@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from callytics.domain.retention import Due, Scope, body_without, due, lines_without
+from callytics.domain.retention import Due, Scope, body_without, due, is_made_of, lines_without
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,21 @@ def test_a_file_loses_the_lines_that_have_the_id_as_a_value() -> None:
 
 def test_an_escaped_id_is_the_same_id() -> None:
     assert lines_without('{"custom_id": "\\uac00"}', "가") == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("a.1", True),
+        ("a.1-up", True),
+        ("x_a.1_y", True),
+        ("a.12", False),
+        ("ba.1", False),
+        ("가a.1", False),
+        ("a.1가", False),
+        ("a-1", False),
+        ("a.12 a.1", True),
+    ],
+)
+def test_an_id_stands_in_a_key_by_itself_or_not_at_all(key: str, *, expected: bool) -> None:
+    assert is_made_of(key, "a.1") is expected
