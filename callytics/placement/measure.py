@@ -59,7 +59,7 @@ class Measured:
 
 def measure(recordings: Sequence[Path], submit: Submit, *, here: bool, tell: Said) -> Measured:
     """`here`: the stack is on this machine. A call that counts for nothing goes first, to warm all up."""
-    kept = len(recordings) // TOGETHER
+    kept = len(recordings) // TOGETHER if len(recordings) >= 2 * TOGETHER else 0
     together, single = recordings[:kept], recordings[kept:]
     submit(single[:1], Stage.SENTIMENT)  # not the summary: its engine would know the text again
     probes = list(side_by_side())
@@ -74,7 +74,7 @@ def measure(recordings: Sequence[Path], submit: Submit, *, here: bool, tell: Sai
                 time.sleep(2 * machine.LOOK_EVERY_S)  # the meter sees the end, too
                 samples += alone(call, meter if here else None, idle)
             tell(f"{number} of {len(recordings)} recordings measured")
-    bursts = [burst_of(submit(together, None))] if len(together) > 1 else []
+    bursts = [burst_of(submit(together, None))] if together else []
     tell(f"{len(recordings)} of {len(recordings)} recordings measured")
     return Measured(samples=samples, bursts=bursts, idle_cores=idle if here else 0.0)
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -150,19 +150,37 @@ def test_calls_that_came_together_are_told_by_their_lengths_and_their_mean_time(
     assert found.mean_s == pytest.approx(4)
 
 
-def test_what_is_submitted_together_was_not_submitted_before() -> None:
-    asked: list[tuple[Sequence[Path], Stage | None]] = []
+Asked: TypeAlias = list[tuple[Sequence[Path], Stage | None]]
+
+
+def measured(number: int) -> tuple[Measured, Asked]:
+    """So many recordings, and what was asked for them."""
+    asked: Asked = []
 
     def submit(recordings: Sequence[Path], stage: Stage | None) -> Sequence[Mapping[str, Any]]:
         asked.append((recordings, stage))
         ended = {"created_at": BEGIN.isoformat(), "completed_at": BEGIN.isoformat()}
         return [{"duration_s": 10.0, "stages": [], **ended} for _ in recordings]
 
-    recordings = [Path(f"{number}.wav") for number in range(6)]
-    found = measure(recordings, submit, here=False, tell=lambda _said: None)
+    recordings = [Path(f"{each}.wav") for each in range(number)]
+    return measure(recordings, submit, here=False, tell=lambda _said: None), asked
+
+
+def test_what_is_submitted_together_was_not_submitted_before() -> None:
+    found, asked = measured(6)
 
     *single, (together, stage) = asked
     assert stage is None
     assert len(together) == 2
     assert not {one for recordings, _ in single for one in recordings} & set(together)
     assert len(found.bursts) == 1
+
+
+def test_of_a_few_recordings_none_is_kept_back() -> None:
+    found, asked = measured(5)
+
+    assert {one for recordings, _ in asked for one in recordings} == {
+        Path(f"{each}.wav") for each in range(5)
+    }
+    assert None not in {stage for _, stage in asked}
+    assert not found.bursts
