@@ -98,6 +98,7 @@ def configure(settings: Settings) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    logging.captureWarnings(capture=True)
     root.setLevel(settings.log_level.upper())
     for name, level in _LIBRARIES.items():
         logging.getLogger(name).setLevel(max(level, root.level))

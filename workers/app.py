@@ -70,6 +70,8 @@ def run(lanes: Sequence[Lane], *, factory: type[WorkFactory], child: str) -> int
         without_mingle=True,
         quiet=True,
     )
+    # Else each child writes a line in Celery's own form before it is told how we log.
+    os.environ.pop("_MP_FORK_LOGLEVEL_", None)
     worker.start()
     if serving:
         serving.stop()
@@ -115,7 +117,6 @@ def _give_back_when_stopped_in_mid_stage(app: Celery, settings: Settings, worker
         engine = make_engine(settings, application=f"callytics-{worker}")
         sessions = make_sessions(engine, get_settings().models.routes)
         make_send(app)(hand_back(sessions, worker))
-        log.warning("stage_handed_back", worker=worker)
         os._exit(0)  # the child dies with its parent
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from callytics.errors import AudioMissingError
+from callytics.errors import AudioMissingError, ConfigurationError
 from callytics.settings import Settings
 
 READ_CHUNK_BYTES = 2**20
@@ -30,7 +30,12 @@ class ObjectAudioStore:
             store = LocalStore.from_url(url, mkdir=True)
             self._store, self._directory = store, Path(store.prefix or "/")
         else:
-            self._store = from_url(url)
+            try:
+                self._store = from_url(url)
+            except ValueError as error:
+                raise ConfigurationError(
+                    "CALLYTICS_AUDIO__STORE_URL is no address: it begins with file:// or s3://"
+                ) from error
 
     def write(self, key: str, chunks: Iterable[bytes]) -> None:
         obstore.put(self._store, key, iter(chunks), max_concurrency=PARTS_AT_ONCE)

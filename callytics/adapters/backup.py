@@ -91,6 +91,11 @@ def _fill(folder: Path, engine: Engine, store: ObjectAudioStore | None, program:
         calls = _with_audio(connection)
         _dump(engine.url, connection, folder / DUMP, program)
     copied = _copy(store, _local(folder), calls) if store else None
+    if copied and not any(copied):
+        raise BackupError(
+            f"The audio store has nothing of any of {len(calls)} calls that have a recording: check "
+            "CALLYTICS_AUDIO__STORE_URL, or leave the recordings out (--no-audio)."
+        )
     return Note(
         format=FORMAT,
         version=__version__,

@@ -65,6 +65,7 @@ def stages(
     Each recording is submitted once for each stage that the pipeline runs beside another, so that every
     stage has the machine to itself; one in three is kept back and submitted with the others of these, whole
     and at once, to see how stages slow each other. Nothing else should run on the machine meanwhile.
+    The calls stay, as the client's that asks: `callytics calls list`.
     """
     with _recordings(files, calls, seed) as recordings:
         profile = profile_of(measure(recordings), name, len(recordings))

@@ -266,6 +266,7 @@ def _ask_redis(settings: "Settings") -> str:
 
 
 def _models(settings: "Settings") -> Iterator[Finding]:
+    from callytics.model_files.catalog import CATALOG
     from callytics.model_files.locate import Found, list_models
 
     for model in list_models(settings):
@@ -273,5 +274,7 @@ def _models(settings: "Settings") -> Iterator[Finding]:
             name=f"model for {model.task}",
             ok=model.found is not Found.MISSING,
             detail=f"{model.model}: {model.found}",
-            mend=f"callytics models fetch {model.model}",
+            mend=f"callytics models fetch {model.model}"
+            if model.model in CATALOG
+            else f"put its files into {settings.model_dir / model.model}",
         )

@@ -50,7 +50,16 @@ def _findings(
             make_key = None
         deployment = stack.enter_context(closing(Deployment(address, make_key, flower_url)))
         yield from deployment.examine()
-    yield from deploy_rows.examine(settings)
+    if address == settings.api.url or not _is_the_stack_s(settings):
+        yield from deploy_rows.examine(settings)
+
+
+def _is_the_stack_s(settings: "Settings") -> bool:
+    """Whether the database is that of the stack that runs here: it says nothing of another deployment."""
+    from callytics.settings import read_stack_file
+
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    return url is not None and url == read_stack_file(settings.state_dir).get("database_url")
 
 
 def _own_flower(settings: "Settings", url: str | None) -> str | None:

@@ -95,7 +95,7 @@ def _purge(
             found = purges.count(session, plan)
             busy = purges.busy(session, plan, NAMED)
         if found and not dry:
-            confirm(f"Delete {_words(found)} for good?", yes=yes)
+            confirm(f"Delete {_whole(plan, found)} for good?", yes=yes)
             store = make_audio_store(local.settings())
             found = purges.run(sessions, store, plan, actor=_actor())
     _print(found, [str(call_id) for call_id in busy], dry=dry, as_json=as_json)
@@ -127,6 +127,13 @@ def _actor() -> str:
     return f"{account}@{socket.gethostname()}"[:128]
 
 
+def _whole(plan: "Plan", found: Mapping[str, int]) -> str:
+    """What goes of which: of calls, a part may stay."""
+    part = {Scope.AUDIO: "the recordings of ", Scope.TEXT: "what was said in ", Scope.ALL: ""}
+    since = f" that came in before {when(plan.before.isoformat())}" if plan.before else ""
+    return f"{part[plan.scope]}{_words(found)}{since}"
+
+
 def _words(found: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in found.items())
 
@@ -137,7 +144,11 @@ def _print(found: Mapping[str, int], busy: list[str], *, dry: bool, as_json: boo
     elif found:
         print_table(("what", "would go" if dry else "deleted"), found.items())
     if busy and not as_json:
-        say(f"Left alone, since they have not ended: {', '.join(busy)}", "yellow")
+        say(
+            "Left alone, since they have not ended, or a callback or an analysis of theirs has not: "
+            f"{', '.join(busy)}",
+            "yellow",
+        )
     if not found:
         say("There is nothing to delete.")
 

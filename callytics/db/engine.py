@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, create_engine, func, literal, select, text
+from sqlalchemy import Engine, create_engine, func, literal, make_url, select, text
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
 from callytics.db.routes import RouteBook
 from callytics.domain.routes import Route
 from callytics.domain.stages import Queue
-from callytics.errors import NotConnectedError
+from callytics.errors import ConfigurationError, NotConnectedError
 from callytics.settings import Settings
 
 
@@ -22,8 +23,14 @@ def make_engine(settings: Settings, *, application: str = "callytics", ping: boo
         raise NotConnectedError(
             "No database is configured: run `callytics up`, or set CALLYTICS_DATABASE_URL."
         )
+    try:
+        url = make_url(settings.database_url.get_secret_value())
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "CALLYTICS_DATABASE_URL is no address: postgresql+psycopg://USER:PASSWORD@HOST:5432/NAME"
+        ) from error
     return create_engine(
-        settings.database_url.get_secret_value(),
+        url,
         pool_size=settings.database.pool_size,
         max_overflow=0,
         pool_timeout=settings.database.pool_timeout_s,

@@ -142,10 +142,10 @@ def _find(model: ModelSettings, settings: Settings) -> tuple[Found, Path | None]
     folder = _folder(model.model, settings)
     if folder is not None:
         return Found.MODEL_DIR if _manifest(folder) else Found.FOLDER, folder
+    if model.runtime in SERVED_RUNTIMES and model.model not in CATALOG:
+        return Found.SERVER, None
     if not hub.is_hub_id(model.model):
         return Found.MISSING, None
-    if model.runtime in SERVED_RUNTIMES:
-        return Found.SERVER, None
     snapshot = hub.cached(model.model, settings)
     return (Found.HUB_CACHE, snapshot) if snapshot else (Found.HUB, None)
 

@@ -31,6 +31,9 @@ TOGETHER = 3
 """Of so many recordings one is kept to be submitted with others: nobody has heard it before either, and chat
 models are quick with what they have read."""
 
+LENGTHS_APART = 1.5
+"""The longest recording by the shortest, at least: what an hour takes is read off a line through them."""
+
 IDLE_S = 5.0
 """How long is looked at what the stack does while it waits."""
 
@@ -74,6 +77,12 @@ def measure(recordings: Sequence[Path], submit: Submit, *, here: bool, tell: Sai
                 time.sleep(2 * machine.LOOK_EVERY_S)  # the meter sees the end, too
                 samples += alone(call, meter if here else None, idle)
             tell(f"{number} of {len(recordings)} recordings measured")
+    lengths = {sample.audio_s for sample in samples}
+    if lengths and max(lengths) < LENGTHS_APART * min(lengths):
+        raise MeasurementError(
+            "The recordings are about as long as each other, which says nothing of longer calls: give "
+            "some that are several times as long as others."
+        )
     bursts = [burst_of(submit(together, None))] if together else []
     tell(f"{len(recordings)} of {len(recordings)} recordings measured")
     return Measured(samples=samples, bursts=bursts, idle_cores=idle if here else 0.0)

@@ -10,6 +10,9 @@ from callytics.placement.profile import Profile
 WITH_MODELS = frozenset({Queue.DIARIZE, Queue.STT, Queue.PUNCTUATE, Queue.SENTIMENT})
 """Of each of these docker-compose.yml has two services, one with a GPU and one without."""
 
+UNCAPPED = Queue.STT.upper()
+"""CTranslate2 knows no limit of memory (docs/deployment.md)."""
+
 
 def lines(layout: Layout, profile: Profile) -> Iterator[str]:
     """A variable names one GPU, so where workers of a queue are on several, the further ones are comments."""
@@ -62,7 +65,8 @@ def _variables(layout: Layout, profile: Profile, worker: Worker) -> Iterator[str
                 )
             )
             yield f"{gpu}={index_of(worker.device)}"
-            yield f"{memory}={_share(layout, profile, worker):g}"
+            if queue != UNCAPPED:
+                yield f"{memory}={_share(layout, profile, worker):g}"
 
 
 def _share(layout: Layout, profile: Profile, worker: Worker) -> float:

@@ -136,8 +136,18 @@ def count_ended(sessions: sessionmaker[Session]) -> None:
 def hand_back(sessions: sessionmaker[Session], worker: str) -> Sequence[AnyHint]:
     """Queue again what `worker` has in hand and will not finish; the hints to send."""
     with unit_of_work(sessions) as session:
-        hints = routes.hints_of(session, StageRuns(session).hand_back(worker))
-        return [*hints, *shadow.hints_of(session, Jobs(session).hand_back(worker))]
+        stages, jobs = StageRuns(session).hand_back(worker), Jobs(session).hand_back(worker)
+        hints: Sequence[AnyHint] = [
+            *routes.hints_of(session, stages),
+            *shadow.hints_of(session, jobs),
+        ]
+        told = [
+            *({"call_id": str(one.call_id), "stage": one.stage.value} for one in stages),
+            *({"job_id": str(one.id), "kind": one.kind.value} for one in jobs),
+        ]
+    for named in told:
+        log.warning("handed_back", worker=worker, **named)
+    return hints
 
 
 ABANDONED_UPLOAD = timedelta(days=1)

@@ -24,6 +24,7 @@ from callytics.db.stage_runs import StageRuns
 from callytics.domain.stages import Stage, StageStatus
 from callytics.embedded.postgres import binary
 from callytics.errors import BackupError
+from callytics.ports import call_folder
 from callytics.services import calls, intake, keys
 from callytics.services.intake import CallOptions, Submission
 from callytics.services.upkeep import sweep
@@ -239,18 +240,30 @@ def test_a_recording_that_is_deleted_while_it_is_copied_is_counted(
 ) -> None:
     """Its row was dumped before, and comes back without it."""
     site.submit()
+    deleted = site.submit()
 
     class Deleting(ObjectAudioStore):
         def keys(self, prefix: str) -> list[str]:
-            self.delete_prefix(prefix)
+            self.delete_prefix(call_folder(deleted))
             return super().keys(prefix)
 
     store = Deleting(site.settings.audio_store_url)
     note = backup.create(tmp_path / "backup", engine, store, binary)
-    assert (note.calls, note.audio_files, note.audio_missing) == (1, 0, 1)
+    assert (note.calls, note.audio_files, note.audio_missing) == (2, 1, 1)
     backup.restore(tmp_path / "backup", restored, store, binary)
     with unit_of_work(make_sessions(restored)) as session:
-        assert session.scalars(select(Call.audio_key)).one() is not None
+        assert None not in session.scalars(select(Call.audio_key)).all()
+
+
+def test_a_backup_of_a_store_that_has_none_of_the_recordings_fails(
+    site: Site, tmp_path: Path, engine: Engine
+) -> None:
+    """It was not mounted, or is another one: that is not found out years later."""
+    site.submit()
+    store = ObjectAudioStore((tmp_path / "other").as_uri())
+    with pytest.raises(BackupError, match="CALLYTICS_AUDIO__STORE_URL"):
+        backup.create(tmp_path / "backup", engine, store, binary)
+    assert not (tmp_path / "backup").exists()
 
 
 class Held(ObjectAudioStore):

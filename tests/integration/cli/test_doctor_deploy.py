@@ -18,7 +18,7 @@ from callytics.cli.deploy_findings import Grade
 from callytics.db.engine import unit_of_work
 from callytics.db.ticks import Ticks
 from callytics.domain.stages import Queue
-from callytics.settings import Settings
+from callytics.settings import STACK_FILE, Settings
 from tests.integration.cli.conftest import Run
 from tests.support.api import serving
 from tests.support.calls import insert_call
@@ -67,6 +67,19 @@ def test_a_deployment_that_is_well(run: Run, call: Run, healthy: None) -> None:
 def test_nothing_answers(run: Run) -> None:
     code, found = look(run, "--api-url", "http://127.0.0.1:9")
     assert (code, found["API"][0]) == (1, "fail")
+
+
+def test_the_database_of_this_machine_s_stack_says_nothing_of_another_deployment(
+    run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.database_url
+    published = {"settings": {"database_url": settings.database_url.get_secret_value()}}
+    (tmp_path / STACK_FILE).write_text(json.dumps(published))
+    monkeypatch.setenv("CALLYTICS_STATE_DIR", str(tmp_path))
+
+    _, found = look(run, "--api-url", "http://127.0.0.1:9")
+
+    assert not found.keys() & {"callbacks", "sizes", "broker"}
 
 
 def test_without_workers_and_beat_each_missing_one_is_named(run: Run, call: Run) -> None:

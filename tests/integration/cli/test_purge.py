@@ -54,6 +54,14 @@ def test_what_has_not_ended_is_named(run: Run, sessions: sessionmaker[Session]) 
     assert str(call_id) in run("purge", "--older-than", "90d", "--yes").stderr
 
 
+def test_before_it_deletes_it_says_which_part_of_what(
+    run: Run, sessions: sessionmaker[Session]
+) -> None:
+    keep(sessions, WORD, age=YEAR)
+    asked = run("purge", "--older-than", "300d", "--audio-only", input="n\n")
+    assert "Delete the recordings of 1 calls that came in before 20" in asked.stdout + asked.stderr
+
+
 def test_a_consultation_goes_and_the_history_does_not_name_it(
     run: Run, sessions: sessionmaker[Session]
 ) -> None:

@@ -1,5 +1,7 @@
 """Connections that died while nobody used them, and transactions of one statement."""
 
+import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -10,6 +12,7 @@ from callytics.db.engine import (
     statement_by_statement,
     unit_of_work,
 )
+from callytics.errors import ConfigurationError
 from callytics.settings import Settings
 
 
@@ -29,6 +32,13 @@ def test_a_connection_that_died_idle_is_replaced(
         session.execute(select(func.pg_terminate_backend(died, 5000)))
     assert backend(mine) != died
     engine.dispose()
+
+
+def test_what_is_no_address_is_told_without_being_shown(settings: Settings) -> None:
+    wrong = settings.model_copy(update={"database_url": SecretStr("nonsense")})
+    with pytest.raises(ConfigurationError, match="CALLYTICS_DATABASE_URL is no address") as told:
+        make_engine(wrong)
+    assert "nonsense" not in told.value.detail
 
 
 def test_a_statement_by_itself_is_committed_at_once(sessions: sessionmaker[Session]) -> None:

@@ -8,7 +8,7 @@ from time import time
 import pytest
 
 from callytics.adapters.audio_store import ObjectAudioStore
-from callytics.errors import AudioMissingError
+from callytics.errors import AudioMissingError, ConfigurationError
 
 
 @pytest.fixture
@@ -19,6 +19,11 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(directory: Path) -> ObjectAudioStore:
     return ObjectAudioStore(directory.as_uri())
+
+
+def test_what_is_no_address_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="file:// or s3://"):
+        ObjectAudioStore("/recordings")
 
 
 def files(directory: Path) -> list[str]:

@@ -88,8 +88,9 @@ def test_the_list_names_what_is_missing_and_what_needs_no_files(model_settings: 
     assert found["punctuate"] is Found.BUNDLED
 
 
-def test_a_model_whose_server_loads_it_is_not_missing(model_settings: Settings) -> None:
-    served = ModelSettings(runtime="openai", model="Qwen/Qwen3-1.7B")
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-1.7B", "gpt-4o-mini"])
+def test_a_model_whose_server_loads_it_is_not_missing(model_settings: Settings, name: str) -> None:
+    served = ModelSettings(runtime="openai", model=name)
     models = model_settings.models.model_copy(update={"summarize": served})
     found = list_models(model_settings.model_copy(update={"models": models}))
     assert {one.task: one.found for one in found}["summarize"] is Found.SERVER

@@ -184,3 +184,11 @@ def test_of_a_few_recordings_none_is_kept_back() -> None:
     }
     assert None not in {stage for _, stage in asked}
     assert not found.bursts
+
+
+def test_recordings_of_one_length_are_refused() -> None:
+    def submit(recordings: Sequence[Path], _stage: Stage | None) -> Sequence[Mapping[str, Any]]:
+        return [{"duration_s": 13.0, "stages": [stage("preprocess", 0, 1)]} for _ in recordings]
+
+    with pytest.raises(MeasurementError, match="as long as each other"):
+        measure([Path("a.wav"), Path("b.wav")], submit, here=False, tell=lambda _said: None)

@@ -39,7 +39,7 @@ def test_settings_are_those_of_the_workers(monkeypatch: pytest.MonkeyPatch) -> N
     settings = Settings()
 
     assert settings.worker(Queue.STT).gpu == "0"
-    assert settings.worker(Queue.STT).memory_fraction == pytest.approx(0.3)
+    assert settings.worker(Queue.STT).memory_fraction is None  # its library knows no limit
     assert settings.worker(Queue.SENTIMENT).gpu == "1"
     # Of a larger GPU the same memory is a smaller share.
     assert settings.worker(Queue.SENTIMENT).memory_fraction == pytest.approx(0.02)
@@ -52,8 +52,7 @@ def test_the_compose_file_knows_every_variable() -> None:
     assert pasted()["SLM_GPU"] == "1"
     assert pasted()["SLM_GPU_MEMORY"] == "0.11"
     for name in pasted():
-        # The share of one that knows none is of no use, and comes by the env file.
-        assert f"${{{name}:" in COMPOSE or name == "CALLYTICS_WORKERS__STT__MEMORY_FRACTION"
+        assert f"${{{name}:" in COMPOSE
 
 
 def test_workers_on_a_second_gpu_want_an_environment_of_their_own() -> None:
