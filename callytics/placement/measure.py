@@ -31,7 +31,7 @@ TOGETHER = 3
 """Of so many recordings one is kept to be submitted with others: nobody has heard it before either, and chat
 models are quick with what they have read."""
 
-LENGTHS_APART = 1.5
+LENGTHS_APART = 1.2
 """The longest recording by the shortest, at least: what an hour takes is read off a line through them."""
 
 IDLE_S = 5.0
