@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
+from structlog.testing import capture_logs
 
 from callytics.db.engine import make_sessions, unit_of_work
 from callytics.db.jobs import Jobs
@@ -211,8 +212,11 @@ def test_what_a_dead_or_a_stopped_worker_leaves_goes_where_the_route_goes(bench:
                 .where(StageRun.call_id == call_id, StageRun.stage == Stage.TRANSCRIBE)
                 .values(status="running", attempt=1, worker=worker, lease_until=LONG_AGO)
             )
-    (hint,) = hand_back(bench.sessions, "stopped")
+    with capture_logs() as logs:
+        (hint,) = hand_back(bench.sessions, "stopped")
     assert isinstance(hint, Hint)
+    [said] = [line for line in logs if line["event"] == "handed_back"]
+    assert (said["call_id"], said["stage"]) == (str(handed), Stage.TRANSCRIBE)
     assert str(hint.lane(Stage.TRANSCRIBE)) == "stt.v2"
     bench.switch(Route())
 
